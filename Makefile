@@ -1,0 +1,67 @@
+# One virtual environment, two everyday commands: `make app` and `make test`.
+SHELL := /bin/sh
+PYTHON ?= python3
+PORT ?= 8501
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+export DQVIZ_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
+# The tests that may share the machine, and those that must have it to themselves.
+TOGETHER := not soak and not fault and not browser
+ALONE := (fault or browser) and not soak
+
+.PHONY: help app test check lint demo bench soak screenshots venv dev
+
+help:
+	@echo 'make app          start the app and a worker at http://localhost:$(PORT) (PORT= changes it)'
+	@echo 'make test         everything a change must pass: ruff, format, mypy, all tests'
+	@echo 'make check        the same without the browser and fault tests'
+	@echo 'make demo         train the demo study again (assets/demo)'
+	@echo 'make bench        time kernels, inference and training'
+	@echo 'make soak         the long fault tests'
+	@echo 'make screenshots  draw every page, light and dark (assets/screenshots)'
+
+# A copy of the installed list lies in the environment: pip runs only when its content has changed.
+venv:
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@cmp -s requirements.txt $(VENV)/requirements.installed || { \
+	  echo 'installing requirements.txt'; \
+	  $(PIP) -r requirements.txt && cp requirements.txt $(VENV)/requirements.installed; }
+
+dev: venv
+	@cmp -s requirements-dev.txt $(VENV)/requirements-dev.installed || { \
+	  echo 'installing requirements-dev.txt'; \
+	  $(PIP) -r requirements-dev.txt && cp requirements-dev.txt $(VENV)/requirements-dev.installed; }
+
+# The worker ignores Ctrl-C (it runs in the background of sh) and is stopped here; the trainings it started have
+# sessions of their own, go on, and are found again by the next worker.
+app: venv
+	@$(PY) -m dqviz worker & worker=$$!; \
+	trap 'kill $$worker 2>/dev/null' EXIT INT TERM; \
+	$(PY) -m streamlit run app.py --server.port $(PORT)
+
+lint: dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+test: lint
+	@$(PY) -m pytest -q -n 2 --dist worksteal -m '$(TOGETHER)'
+	@$(PY) -m pytest -q -m '$(ALONE)'
+
+check: lint
+	@$(PY) -m pytest -q -n 2 --dist worksteal -m '$(TOGETHER)'
+
+demo: venv
+	@$(PY) -m dqviz demo
+
+bench: venv
+	@$(PY) -m dqviz bench kernels
+	@$(PY) -m dqviz bench inference
+	@$(PY) -m dqviz bench training
+
+soak: dev
+	@$(PY) -m pytest -q -m soak --timeout 7200
+
+screenshots: dev
+	@$(PY) -m tests.screenshots

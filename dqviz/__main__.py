@@ -1,0 +1,10 @@
+"""`python -m dqviz`: the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from dqviz.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Numbers from arrays: numpy, pandas and scipy only."""
+
+from dqviz.analysis.accuracy import accuracy_by_degree
+from dqviz.analysis.analyse import analyse
+from dqviz.analysis.group import Group, Identity, group_runs, method_label, seeds_by_variant
+from dqviz.analysis.infos.accuracy_by_degree import accuracy_by_degree_info
+from dqviz.analysis.infos.aggregation_growth import aggregation_growth
+from dqviz.analysis.infos.compare_table import compare_table
+from dqviz.analysis.infos.degree_bands import degree_bands
+from dqviz.analysis.infos.degree_histogram import degree_histogram
+from dqviz.analysis.infos.error_by_degree import error_by_degree
+from dqviz.analysis.infos.error_parts import error_parts
+from dqviz.analysis.infos.growth import growth
+from dqviz.analysis.infos.latency import latency_bars, latency_operations
+from dqviz.analysis.infos.learning_curves import learning_curves
+from dqviz.analysis.infos.levels_used import levels_used
+from dqviz.analysis.infos.mask_sample import mask_sample
+from dqviz.analysis.infos.neighbourhood import neighbourhood
+from dqviz.analysis.infos.paired_differences import paired_differences
+from dqviz.analysis.infos.pareto import pareto
+from dqviz.analysis.infos.protection_curve import protection_curve
+from dqviz.analysis.infos.protection_frequency import protection_frequency
+from dqviz.analysis.infos.range_trace import range_trace
+from dqviz.analysis.infos.site_errors import site_errors
+from dqviz.analysis.infos.site_histogram import site_histogram
+from dqviz.analysis.infos.worst_nodes import worst_nodes
+from dqviz.analysis.protection import protection
+from dqviz.analysis.view import SiteView
+
+__all__ = [
+    "Group",
+    "Identity",
+    "SiteView",
+    "accuracy_by_degree",
+    "accuracy_by_degree_info",
+    "aggregation_growth",
+    "analyse",
+    "compare_table",
+    "degree_bands",
+    "degree_histogram",
+    "error_by_degree",
+    "error_parts",
+    "group_runs",
+    "growth",
+    "latency_bars",
+    "latency_operations",
+    "learning_curves",
+    "levels_used",
+    "mask_sample",
+    "method_label",
+    "neighbourhood",
+    "paired_differences",
+    "pareto",
+    "protection",
+    "protection_curve",
+    "protection_frequency",
+    "range_trace",
+    "seeds_by_variant",
+    "site_errors",
+    "site_histogram",
+    "worst_nodes",
+]

@@ -1,0 +1,121 @@
+"""Runs that differ only in their seed, as one group with one name: seeds are never listed as separate lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from dqviz.columns import Column
+
+METHODS = {
+    "fp32": "FP32",
+    "ptq": "PTQ",
+    "qat": "QAT",
+    "nqat": "nQAT",
+    "dq": "Degree-Quant",
+    "qlr": "QLR",
+    "smp": "SMP",
+    "a2q": "A2Q",
+    "sgquant": "SGQuant",
+    "vq-gnn": "VQ-GNN",
+    "mixq": "MixQ",
+    "topgq": "TopGQ",
+}
+"""How people write a method; a name that is not here is shown as it is registered."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a line in a chart stands for. `bits` 0 means a map from site to bits ("mixed")."""
+
+    label: str
+    dataset: str
+    arch: str
+    method: str
+    bits: int
+    profile: str
+
+
+@dataclass(frozen=True, eq=False)
+class Group(Identity):
+    """Seeds of one configuration; `frames[i]` is the same table for `seeds[i]`."""
+
+    seeds: tuple[int, ...]
+    frames: tuple[pd.DataFrame, ...]
+
+    @property
+    def identity(self) -> Identity:
+        """The group without its tables."""
+        return Identity(self.label, self.dataset, self.arch, self.method, self.bits, self.profile)
+
+
+def method_label(method: str) -> str:
+    return METHODS.get(method, method)
+
+
+def bits_of(row: Row) -> int:
+    """Bits of a row as a number; 0 for a map from site to bits."""
+    bits = row.get("bits")
+    return int(bits) if isinstance(bits, (int, float)) and bits == bits else 0
+
+
+def variant_of(row: Row) -> Identity:
+    """Everything that names a row's group, with the shortest label ("Degree-Quant INT4")."""
+    method, bits = str(row.get("method", "")), bits_of(row)
+    width = "mixed" if bits == 0 else "FP32" if bits == 32 else f"INT{bits}"
+    label = method_label(method) if method_label(method) == width else f"{method_label(method)} {width}"
+    dataset, arch, profile = (str(row.get(name) or "") for name in ("dataset", "arch", "profile"))
+    return Identity(label, dataset, arch, method, bits, profile)
+
+
+def seeds_by_variant(rows: Sequence[Row]) -> dict[Identity, list[Row]]:
+    """Rows of each configuration in order of first appearance, labels made distinct.
+
+    Architecture, data set and profile join the label only where the rows differ in them. A seed that occurs twice in
+    one configuration comes from other settings (such as p_max); the second is a group of its own, marked "(2)".
+    """
+    found: dict[Identity, list[Row]] = {}
+    for row in rows:
+        variant = plain = variant_of(row)
+        copy = 1
+        while any(other.get("seed") == row.get("seed") for other in found.get(variant, [])):
+            copy += 1
+            variant = replace(plain, label=f"{plain.label} ({copy})")
+        found.setdefault(variant, []).append(row)
+    several = [name for name in ("arch", "dataset", "profile") if len({getattr(v, name) for v in found}) > 1]
+    return {_full_label(variant, several): members for variant, members in found.items()}
+
+
+def _full_label(variant: Identity, several: Sequence[str]) -> Identity:
+    extra = [getattr(variant, name) for name in several if getattr(variant, name)]
+    if variant.method == "fp32" and "profile" in several:
+        extra = extra[:-1] if extra and extra[-1] == variant.profile else extra
+    extra = [name.upper() if name == variant.arch else name for name in extra]
+    return replace(variant, label=", ".join([variant.label, *extra]))
+
+
+def group_runs(rows: Sequence[Row], table: Callable[[str], pd.DataFrame | None]) -> list[Group]:
+    """Groups of seeds with one table a seed; runs without that table (missing, None or empty) are left out.
+
+    `rows` are the JSON rows of DESIGN.md section 6; `table(run_id)` reads the table.
+    """
+    groups = []
+    for variant, members in seeds_by_variant(rows).items():
+        found = [(int(row.get("seed") or 0), frame) for row in members if (frame := _read(table, row)) is not None]
+        if found:
+            seeds, frames = zip(*found, strict=True)
+            groups.append(Group(**vars(variant), seeds=seeds, frames=frames))
+    return groups
+
+
+def _read(table: Callable[[str], pd.DataFrame | None], row: Row) -> pd.DataFrame | None:
+    try:
+        frame = table(str(row[Column.RUN_ID.value]))
+    except (KeyError, FileNotFoundError):
+        return None
+    return None if frame is None or frame.empty else frame

@@ -1,0 +1,1 @@
+"""One file a chart: its numbers, its sentence, its alternative text and its table."""

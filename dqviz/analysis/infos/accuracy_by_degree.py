@@ -1,0 +1,67 @@
+"""Accuracy and flip rate against in-degree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dqviz.analysis.group import Group
+from dqviz.analysis.info import Info, Line, identify, means_over_seeds, over_seeds, select, stack
+from dqviz.analysis.infos.error_by_degree import BIN, node_strip
+from dqviz.analysis.words import NOTHING, degree, percent
+
+LIMITS = {"accuracy": ("accuracy_lo", "accuracy_hi"), "flip_rate": ("flip_lo", "flip_hi")}
+
+
+@dataclass(frozen=True, eq=False)
+class AccuracyByDegree(Info):
+    """`accuracy` and `flips`: one line a group each; `nodes` (dataset, degree, nodes) is the strip below."""
+
+    split: str
+    accuracy: tuple[Line, ...]
+    flips: tuple[Line, ...]
+    nodes: pd.DataFrame
+
+
+def accuracy_by_degree_info(groups: Sequence[Group], split: str = "test") -> AccuracyByDegree:
+    """`groups` of the accuracy table. One seed: Wilson intervals over nodes; several: intervals over seeds."""
+    found = select(groups, lambda frame: frame[frame["split"] == split])
+    lines: dict[str, list[Line]] = {name: [] for name in LIMITS}
+    tables = []
+    for group in found:
+        table = means_over_seeds(group.frames, BIN, ["degree", "nodes", "accuracy_twin"])
+        for name, limits in LIMITS.items():
+            table = table.assign(**_with_limits(group, name))
+            columns = ("degree", name, *limits)
+            lines[name].append(Line(group.identity, *(table[c].to_numpy(dtype=np.float64) for c in columns)))
+        tables.append(identify(table, group))
+    alt = f"Accuracy and share of flipped nodes on the {split} split against in-degree, node counts below."
+    return AccuracyByDegree(_sentence(lines), alt, stack(tables, ["degree", "accuracy", "flip_rate"]), split,
+                            tuple(lines["accuracy"]), tuple(lines["flip_rate"]), node_strip(found))  # fmt: skip
+
+
+def _with_limits(group: Group, name: str) -> dict[str, pd.Series]:
+    low, high = LIMITS[name]
+    if len(group.frames) == 1:
+        own = means_over_seeds(group.frames, BIN, [name, low, high])
+        return {column: own[column] for column in (name, low, high)}
+    found = over_seeds(group.frames, BIN, name)
+    return {name: found["mean"], low: found["low"], high: found["high"]}
+
+
+def _sentence(lines: dict[str, list[Line]]) -> str:
+    told = []
+    for accuracy, flips in zip(lines["accuracy"], lines["flip_rate"], strict=True):
+        if flips.finite.any():
+            told.append((float(np.nanmax(flips.y)), int(np.nanargmax(flips.y)), accuracy, flips))
+    if not told:
+        return NOTHING
+    rate, at, accuracy, flips = max(told, key=lambda t: t[0])
+    if rate == 0:
+        return "No node of this split changes its class when the quantizers are switched on."
+    where = f"around in-degree {degree(float(flips.x[at]))}"
+    return (f"{accuracy.label} flips most: {percent(rate)} of the nodes {where} change class, where its accuracy is "
+            f"{percent(float(accuracy.y[at]))}.")  # fmt: skip

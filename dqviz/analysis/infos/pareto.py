@@ -1,0 +1,77 @@
+"""Accuracy against what it costs: latency or model size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dqviz.analysis.bootstrap import row_intervals
+from dqviz.analysis.group import Identity, Row, seeds_by_variant
+from dqviz.analysis.info import Info
+from dqviz.analysis.infos.compare_table import finished, values_of
+from dqviz.analysis.words import listing
+from dqviz.errors import unknown
+
+COSTS = {"latency_ms": "Latency (ms)", "size_bytes": "Model size (bytes)"}
+MISSING = {
+    "latency_ms": "No run of this study has been timed yet: start a measurement on the Latency page.",
+    "size_bytes": "No run of this study tells its model's size.",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One group: mean cost and mean accuracy with its interval; `best` when no other is both cheaper and better."""
+
+    who: Identity
+    cost: float
+    accuracy: float
+    low: float
+    high: float
+    best: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Pareto(Info):
+    x: str
+    x_title: str
+    points: tuple[Point, ...]
+
+
+def pareto(rows: Sequence[Row], x: str = "latency_ms") -> Pareto:
+    """`rows` as JSON rows with a further value `x` (latency_ms or size_bytes); rows without it are left out."""
+    if x not in COSTS:
+        raise unknown("cost", x, COSTS)
+    groups = seeds_by_variant(finished(finished(rows), x))
+    cost = np.array([values_of(members, x).mean() for members in groups.values()])
+    intervals = [row_intervals(values_of(members, "test_accuracy")[None]) for members in groups.values()]
+    score = [float(mean[0]) for mean, _, _ in intervals]
+    best = [not any(map(_beats, cost, score, [c] * len(score), [s] * len(score)))
+            for c, s in zip(cost, score, strict=True)]  # fmt: skip
+    points = tuple(
+        Point(who, float(cost[i]), score[i], float(intervals[i][1][0]), float(intervals[i][2][0]), best[i])
+        for i, who in enumerate(groups)
+    )
+    table = pd.DataFrame([
+        {"run": p.who.label, x: p.cost, "test_accuracy": p.accuracy, "test_accuracy_lo": p.low,
+         "test_accuracy_hi": p.high, "best": p.best} for p in points
+    ])  # fmt: skip
+    alt = f"Test accuracy against {COSTS[x]}, one mark a group of runs, the efficient ones joined by a line."
+    return Pareto(_sentence(points, x), alt, table, x, COSTS[x], points)
+
+
+def _beats(cost: float, score: float, other_cost: float, other_score: float) -> bool:
+    return bool(cost <= other_cost and score >= other_score and (cost < other_cost or score > other_score))
+
+
+def _sentence(points: Sequence[Point], x: str) -> str:
+    if not points:
+        return MISSING[x]
+    best = sorted((p for p in points if p.best), key=lambda p: p.cost)
+    what = "faster" if x == "latency_ms" else "smaller"
+    verb = "is" if len(best) == 1 else "are"
+    names = listing([p.who.label for p in best])
+    return f"{names} {verb} efficient: nothing here is both {what} and at least as accurate."

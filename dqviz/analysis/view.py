@@ -1,0 +1,64 @@
+"""What one quantizer saw in one evaluation pass: the only input of the analyses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+
+FULL_PRECISION = 32
+"""From this bit width on a site is untouched: there is no grid, and every local error is zero."""
+
+
+@dataclass(frozen=True)
+class SiteView:
+    """Values before and after one quantizer.
+
+    `x`, `xq` and `reference` are [rows, channels] (further axes are folded into channels). `lo` and `hi` are the ends
+    of the representable range, (qmin - z) s and (qmax - z) s. `reference` is the twin's value at this site. `node`
+    holds the node of each row (for a message its target node); None means row i is node i. `per_node` is False for
+    weights, edge coefficients and attention vectors, which belong to no node.
+    """
+
+    key: str
+    layer: int
+    part: str
+    site: str
+    order: int
+    bits: int
+    signed: bool
+    lo: float
+    hi: float
+    scale: float
+    zero_point: float
+    x: Array
+    xq: Array
+    reference: Array | None = None
+    node: Array | None = None
+    per_node: bool = True
+
+    @property
+    def quantized(self) -> bool:
+        """Whether this site has a grid at all."""
+        return self.bits < FULL_PRECISION and bool(np.isfinite(self.scale)) and self.scale > 0
+
+    @property
+    def levels(self) -> int:
+        """Number of levels of the grid, 2**bits; 0 for an untouched site."""
+        return 2**self.bits if self.quantized else 0
+
+    @property
+    def where(self) -> tuple[str, int, str, str]:
+        """Key, layer, part and kind of site: the first columns of every table."""
+        return self.key, self.layer, self.part, self.site
+
+
+def as_matrix(values: Array) -> Array:
+    """[rows, ...] -> [rows, channels] without a copy; a vector is one channel."""
+    return values.reshape(values.shape[0], -1) if values.size else values.reshape(values.shape[0], 0)

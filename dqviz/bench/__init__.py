@@ -1,0 +1,8 @@
+"""Timing protocol and sweeps: sparse and dense products by themselves, and whole networks end to end."""
+
+from dqviz.bench.graphs import GRAPHS
+from dqviz.bench.inference import inference, measure
+from dqviz.bench.kernels import kernels
+from dqviz.bench.protocol import machine
+
+__all__ = ["GRAPHS", "inference", "kernels", "machine", "measure"]

@@ -1,0 +1,44 @@
+"""The command line. `--json` on every command prints one JSON document on stdout; everything else goes to stderr.
+
+Exit codes: 0 only on success, 2 for bad input (one sentence that lists the choices), 1 for anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from dqviz.cli import bench, look, output, report, study, train, work
+from dqviz.errors import BadInput, DqvizError
+
+app = typer.Typer(
+    name="dqviz", help=(__doc__ or "").splitlines()[0], no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+for _command in (look.doctor, look.datasets, look.methods, look.archs, look.catalog, look.facts, train.train,
+                 work.worker, work.demo, report.report):  # fmt: skip
+    app.command()(_command)
+app.add_typer(study.app, name="study")
+app.add_typer(bench.app, name="bench")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with output.only_documents(as_json="--json" in given):
+        try:
+            app(args=given, prog_name="dqviz")
+        except BadInput as error:
+            return output.complain(error, 2)
+        except (DqvizError, OSError) as error:
+            return output.complain(error, 1)
+        except KeyboardInterrupt:
+            return output.complain(DqvizError("Stopped by Ctrl-C; runs that were started go on."), 130)
+        except SystemExit as leaving:
+            with contextlib.suppress(TypeError, ValueError):
+                return int(leaving.code or 0)
+            return 1
+    return 0

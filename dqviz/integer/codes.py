@@ -1,0 +1,94 @@
+"""Codes: integers that stand for real values, real = scale (code - zero_point).
+
+Codes are always signed here: an unsigned code q of b bits is kept as q - 2^(b-1), and its zero point likewise, which
+changes no real value and lets every kernel take int8. A code of 4 or fewer bits still fills one int8 (packing two or
+four to a byte belongs behind `Codes`, whose users never look at how codes lie in memory except kernels).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dqviz.errors import Unavailable
+from dqviz.quant.quantizer import Quantizer
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Accumulator = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
+MAX_BITS = 8
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The integer grid of one site: step (float32), zero point (already shifted to signed), bits; `key` names it."""
+
+    scale: float
+    zero_point: int
+    bits: int
+    key: str = ""
+
+    @property
+    def qmin(self) -> int:
+        return -(1 << (self.bits - 1))
+
+    @property
+    def qmax(self) -> int:
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def inverse(self) -> float:
+        """1 / scale, rounded to float32 once: training multiplies by it, so everything here does (it decides ties)."""
+        return float(np.float32(1) / np.float32(self.scale))
+
+    @property
+    def reach(self) -> int:
+        """Largest magnitude of code - zero_point: what the bound on accumulators is made of."""
+        return max(self.qmax - self.zero_point, self.zero_point - self.qmin)
+
+
+def grid_of(quantizer: Quantizer) -> Grid:
+    """Parameters of a trained quantizer. Raises Unavailable where the site has more than 8 bits."""
+    qtype = quantizer.qtype
+    if qtype.bits > MAX_BITS:
+        raise Unavailable(f"No integer run: site {quantizer.key!r} has {qtype.bits} bits, more than {MAX_BITS}.")
+    scale, zero_point = quantizer.qparams()
+    shift = 0 if qtype.signed else 1 << (qtype.bits - 1)
+    return Grid(scale, zero_point - shift, qtype.bits, quantizer.key)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A dense quantized matrix: `values` int8 [rows, channels]."""
+
+    values: Int8
+    params: Grid
+
+    @property
+    def size_bytes(self) -> int:
+        return self.values.nbytes
+
+    def real(self) -> Float32:
+        """The float32 values, as `dqviz.quant.functional.dequantize` gives them."""
+        centred = self.values.astype(np.float32) - np.float32(self.params.zero_point)
+        out: Float32 = centred * np.float32(self.params.scale)
+        return out
+
+
+def quantize(x: Float32, params: Grid) -> Int8:
+    """Codes of float32 x, any shape: multiplies by the float32 reciprocal and rounds half to even, as training does."""
+    steps = np.rint(x * np.float32(params.inverse))
+    codes: Int8 = np.clip(steps + np.float32(params.zero_point), params.qmin, params.qmax).astype(np.int8)
+    return codes
+
+
+def narrow(centred: npt.NDArray[np.int_]) -> npt.NDArray[np.int8] | npt.NDArray[np.int16]:
+    """Centred codes (code - zero_point) in the narrowest of int8 and int16 that holds them."""
+    fits = centred.size == 0 or (centred.min() >= -128 and centred.max() <= 127)
+    return centred.astype(np.int8) if fits else centred.astype(np.int16)

@@ -1,0 +1,81 @@
+"""Csr: a sparse integer matrix by rows, and how its work is shared among threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from dqviz.integer.codes import Int32, Int64
+
+Weights = npt.NDArray[np.int8] | npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False)
+class Csr:
+    """Rows of (column, weight). `weights` are centred codes (zero point 0), or None where every entry counts once.
+
+    indptr int64 [rows + 1], indices int32 [entries], weights int8 or int16 [entries].
+    """
+
+    indptr: Int64
+    indices: Int32
+    weights: Weights | None
+    num_cols: int
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def num_entries(self) -> int:
+        return len(self.indices)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.indptr.nbytes + self.indices.nbytes + (0 if self.weights is None else self.weights.nbytes)
+
+    def row_of_entry(self) -> Int64:
+        """Row of each entry [entries]."""
+        return np.repeat(np.arange(self.num_rows), np.diff(self.indptr))
+
+    @cached_property
+    def reach(self) -> int:
+        """Largest sum of |weight| over a row: times the reach of the other factor it bounds every partial sum."""
+        if self.num_entries == 0:
+            return 0
+        if self.weights is None:
+            return int(np.diff(self.indptr).max())
+        running = np.concatenate([[0], np.cumsum(np.abs(self.weights.astype(np.int64)))])
+        return int((running[self.indptr[1:]] - running[self.indptr[:-1]]).max())
+
+    @cached_property
+    def steps(self) -> Int64:
+        """Rows and entries before each row [rows + 1]: the path that shares are cut from."""
+        return self.indptr + np.arange(self.num_rows + 1)
+
+    def shares(self, count: int) -> tuple[Int64, Int64]:
+        """(row, entry) where each of `count` shares begins, and the end: int64 [count + 1] each.
+
+        Shares hold equally many entries plus rows (merge path, Merrill & Garland, SC 2016), so one row with all entries
+        is shared too, and many empty rows cost their due.
+        """
+        diagonal = np.linspace(0, int(self.steps[-1]), count + 1).astype(np.int64)
+        row = np.searchsorted(self.steps, diagonal, side="right") - 1
+        return row, diagonal - row
+
+
+def order_by_row(rows: Int64, num_rows: int) -> tuple[Int64, Int64]:
+    """(order [entries], indptr [num_rows + 1]): a stable sort of entries by row."""
+    indptr = np.zeros(num_rows + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=num_rows), out=indptr[1:])
+    return np.argsort(rows, kind="stable"), indptr
+
+
+def from_edges(source: Int64, target: Int64, num_nodes: int, weights: Weights | None = None) -> Csr:
+    """Adjacency by target: row v lists the sources of the edges into v. source, target, weights [num_edges]."""
+    order, indptr = order_by_row(target, num_nodes)
+    kept: Weights | None = None if weights is None else weights[order]
+    return Csr(indptr, source[order].astype(np.int32), kept, num_nodes)

@@ -1,0 +1,78 @@
+"""What a session prepares once for a graph: its matrices by operation, and which rows are pooled together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+from dqviz.integer.codes import Float32, Grid, Int64, narrow, quantize
+from dqviz.integer.csr import Csr, from_edges
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Edges as the model gets them: edge_index [2, num_edges] int64."""
+
+    edge_index: Tensor
+    num_nodes: int
+
+    def plain(self) -> Csr:
+        """Every edge counts once; no self-loops are added."""
+        source, target = self.edge_index.numpy()
+        return from_edges(source, target, self.num_nodes)
+
+    def normalised(self, grid: Grid, improved: bool, add_self_loops: bool) -> Csr:
+        """GCN's symmetric normalisation as torch_geometric computes it in float32, then quantized to `grid`."""
+        edge_index, weight = gcn_norm(
+            self.edge_index, None, self.num_nodes, improved, add_self_loops, "source_to_target", torch.float32
+        )
+        source, target = edge_index.numpy()
+        centred = quantize(weight.numpy(), grid).astype(np.int64) - grid.zero_point
+        return from_edges(source, target, self.num_nodes, narrow(centred))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Matrices by name of operation; `pool_ptr` [num_graphs + 1]: where the nodes of each graph begin (graph tasks)."""
+
+    matrices: Mapping[str, Csr]
+    pool_ptr: Int64 | None
+
+    @property
+    def num_entries(self) -> int:
+        return max((matrix.num_entries for matrix in self.matrices.values()), default=0)
+
+
+def pool_ptr(batch: Tensor | None, num_nodes: int) -> Int64:
+    """From `batch` [num_nodes], ascending graph numbers; without it all nodes are one graph."""
+    if batch is None:
+        return np.array([0, num_nodes], np.int64)
+    counts = torch.bincount(batch).numpy()
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows:
+    """Float features by rows: `pattern` has no weights, `values` float32 [entries]."""
+
+    pattern: Csr
+    values: Float32
+
+
+Features = Float32 | SparseRows
+
+
+def features_of(x: Tensor) -> Features:
+    """numpy view of x [num_nodes, num_features], dense or sparse CSR."""
+    if x.layout != torch.sparse_csr:
+        dense: Float32 = x.detach().numpy()
+        return dense
+    parts: tuple[Any, ...] = (x.crow_indices().numpy(), x.col_indices().numpy(), x.values().detach().numpy())
+    pattern = Csr(parts[0].astype(np.int64), parts[1].astype(np.int32), None, x.size(1))
+    return SparseRows(pattern, parts[2])

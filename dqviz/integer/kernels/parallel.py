@@ -1,0 +1,196 @@
+"""numba: portable compiled kernels, CSR times int8 with exact integer sums; dense products by `torch._int_mm`.
+
+Use it wherever no native build is at hand. The sparse product shares its work by entries, so a hub costs no thread more
+than another; the epilogue is fused into it. `_int_mm` is oneDNN's int8 product, exact on this class of processor; a
+probe at first use checks that, and numba's own sums take over where it is not or where int32 could overflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+import torch
+
+from dqviz.integer.codes import Accumulator, Float32, Grid, Int8, Int32, Int64, narrow
+from dqviz.integer.csr import Csr
+from dqviz.integer.epilogue import Epilogue, Requantize
+from dqviz.integer.kernels import loops
+from dqviz.integer.kernels.base import (
+    INT32_MAX,
+    Backend,
+    Output,
+    accumulator,
+    finish,
+    need_no_offset,
+    need_requantize,
+)
+from dqviz.integer.weight import Weight
+from dqviz.registry import Entry
+
+
+class Numba(Backend):
+    """Compiled loops over shares of entries, one share a thread."""
+
+    def quantize(self, x: Float32, params: Grid) -> Int8:
+        out = np.empty(x.shape, np.int8)
+        reciprocal = np.float32(params.inverse)
+        with limited(self.threads):
+            loops.quantize_codes(np.ascontiguousarray(x), reciprocal, np.float32(params.zero_point),
+                                 np.float32(params.qmin), np.float32(params.qmax), out)  # fmt: skip
+        return out
+
+    def spmm(
+        self,
+        matrix: Csr,
+        x: Int8,
+        zero: int = 0,
+        *,
+        reach: int = 255,
+        own: float = 0.0,
+        epilogue: Epilogue | None = None,
+    ) -> Output:
+        need_requantize(epilogue, own)
+        dtype = accumulator(matrix.reach * reach)
+        row, entry = matrix.shares(self.threads)
+        head, tail = np.zeros((2, self.threads, x.shape[1]), dtype)
+        fused = isinstance(epilogue, Requantize)
+        out: Any = np.empty((matrix.num_rows, x.shape[1]), np.int8 if fused else dtype)
+        arguments = (matrix.indptr, matrix.indices, matrix.weights, np.ascontiguousarray(x), np.int64(zero))
+        with limited(self.threads):
+            if isinstance(epilogue, Requantize):
+                loops.spmm_codes(*arguments, own, row, entry, out, head, tail, *scalars(epilogue, x.shape[1]))
+            else:
+                loops.spmm_sums(*arguments, row, entry, out, head, tail)
+        found, sums = join(matrix.indptr, row, entry, head, tail)
+        if isinstance(epilogue, Requantize):
+            out[found] = epilogue.apply(with_own(sums, x, found, zero, own))
+        else:
+            out[found] = sums
+            out = out if epilogue is None else epilogue.apply(out)
+        return cast(Output, out)
+
+    def spmm_float(self, matrix: Csr, weights: Float32, x: Float32) -> Float32:
+        """The same product in float32 (a peer for timing): weights [entries], x [num_cols, channels]."""
+        row, entry = matrix.shares(self.threads)
+        head, tail = np.zeros((2, self.threads, x.shape[1]), np.float32)
+        out = np.empty((matrix.num_rows, x.shape[1]), np.float32)
+        with limited(self.threads):
+            loops.spmm_float(matrix.indptr, matrix.indices, weights, x, row, entry, out, head, tail)
+        found, sums = join(matrix.indptr, row, entry, head, tail)
+        out[found] = sums
+        return out
+
+    def gemm(self, x: Int8, zero: int, weight: Weight, epilogue: Epilogue | None = None) -> Output:
+        rows, channels = len(x), weight.codes.shape[1]
+        acc, by_row = self.products(x, weight)
+        by_column = zero * weight.column_sum - x.shape[1] * zero * weight.zero
+        if isinstance(epilogue, Requantize):
+            out = np.empty((rows, channels), np.int8)
+            with limited(self.threads):
+                loops.gemm_codes(acc, by_row, by_column, weight.zero, out, *scalars(epilogue, channels))
+            return out
+        sums: Int64 = acc[:, :channels].astype(np.int64) - by_column - weight.zero * by_row[:, None].astype(np.int64)
+        return finish(sums, epilogue, x.shape[1] * 255 * 255)
+
+    def products(self, x: Int8, weight: Weight) -> tuple[Accumulator, Accumulator]:
+        """(x w [rows, >= channels], row sums of x [rows]); the row sums come from one more column of ones."""
+        codes = weight.codes
+        if x.shape[1] * 128 * 128 > INT32_MAX or not int_mm_is_exact():
+            return x.astype(np.int64) @ codes.astype(np.int64), x.sum(axis=1, dtype=np.int64)
+        if weight.zero != 0:
+            codes = np.concatenate([codes, np.ones((len(codes), 1), np.int8)], axis=1)
+        acc = int_mm(x, codes, self.threads)
+        return acc, acc[:, -1]
+
+    def sum_sparse(self, matrix: Csr, x: Csr, own: float, epilogue: Requantize) -> Csr:
+        need_no_offset(epilogue)
+        acc = (scipy_of(matrix) @ scipy_of(x)).astype(np.float64)
+        if own:
+            acc = acc + own * scipy_of(x).astype(np.float64)
+        acc.sum_duplicates()
+        multiplier = np.broadcast_to(epilogue.multiplier, (x.num_cols,))[acc.indices]
+        channels = Requantize(multiplier, np.zeros(()), epilogue.relu, epilogue.out)
+        centred = channels.apply(acc.data).astype(np.int64) - epilogue.out.zero_point
+        acc.data = centred.astype(np.float64)
+        acc.eliminate_zeros()
+        return Csr(acc.indptr.astype(np.int64), acc.indices.astype(np.int32), narrow(acc.data.astype(np.int64)),
+                   x.num_cols)  # fmt: skip
+
+
+def scipy_of(matrix: Csr) -> Any:
+    """The same matrix for scipy, int64 (scipy's own int8 product overflows silently)."""
+    data = np.ones(matrix.num_entries, np.int64) if matrix.weights is None else matrix.weights.astype(np.int64)
+    return scipy.sparse.csr_array((data, matrix.indices, matrix.indptr), shape=(matrix.num_rows, matrix.num_cols))
+
+
+def scalars(epilogue: Requantize, channels: int) -> tuple[Any, ...]:
+    """A Requantize as the loops take it."""
+    out = epilogue.out
+    multiplier, offset = (np.ascontiguousarray(np.broadcast_to(a, (channels,)))
+                          for a in (epilogue.multiplier, epilogue.offset))  # fmt: skip
+    floor = 0.0 if epilogue.relu else -np.inf
+    return multiplier, offset, *(np.float32(value) for value in (floor, out.zero_point, out.qmin, out.qmax))
+
+
+def with_own(sums: Accumulator, x: Int8, rows: Int64, zero: int, own: float) -> Any:
+    """sums + own (x[rows] - zero), in float64 where there is an own term."""
+    return sums.astype(np.float64) + own * (x[rows].astype(np.float64) - zero) if own else sums
+
+
+def join(
+    indptr: Int64, rows: Int64, entries: Int64, head: npt.NDArray[Any], tail: npt.NDArray[Any]
+) -> tuple[Int64, npt.NDArray[Any]]:
+    """Rows that were cut between shares, and their sums: every tail before, then the head that ends the row."""
+    pieces: dict[int, Any] = {}
+    for share in range(len(rows) - 1):
+        row, last = int(rows[share]), int(rows[share + 1])
+        if last > row and entries[share] > indptr[row]:
+            pieces[row] = pieces[row] + head[share]
+        if entries[share + 1] > max(indptr[last], entries[share]):
+            pieces[last] = pieces.get(last, 0) + tail[share]
+    sums = np.array(list(pieces.values()), tail.dtype).reshape(len(pieces), tail.shape[1])
+    return np.array(list(pieces), np.int64), sums
+
+
+def int_mm(x: Int8, codes: Int8, threads: int) -> Int32:
+    """Exact int8 product by torch; the empty ones are answered here (inner size 0 leaves its output unset)."""
+    if 0 in (*x.shape, *codes.shape):
+        return np.zeros((len(x), codes.shape[1]), np.int32)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        product = torch._int_mm(torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(codes))
+    finally:
+        torch.set_num_threads(before)
+    out: Int32 = product.numpy()
+    return out
+
+
+@cache
+def int_mm_is_exact() -> bool:
+    """Probe with saturating codes: int8 products that go through int16 (old processors) clip here."""
+    x = np.full((16, 256), -128, np.int8)
+    y = np.full((256, 16), -128, np.int8)
+    return bool((int_mm(x, y, 1) == 256 * 128 * 128).all())
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """numba's threads for the calls inside, at most what the process was started with; restored afterwards."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(threads, int(vars(numba.config)["NUMBA_NUM_THREADS"])))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+ENTRY: Entry[Backend] = Entry("numba", "Compiled CSR loops with int32 sums; dense products by torch._int_mm.", Numba,
+                              facts={"class": Numba})  # fmt: skip

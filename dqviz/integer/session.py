@@ -1,0 +1,48 @@
+"""Session: runs a plan on a backend. Everything that depends only on the graph is prepared once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dqviz.integer.graph import Edges, Features, Prepared, features_of, pool_ptr
+from dqviz.integer.kernels import best, make
+from dqviz.integer.ops import Frame, logits_of
+from dqviz.integer.plan import Plan
+
+
+class Session:
+    """An integer program with kernels: `backend` by name (the fastest that runs here when not given), `threads`."""
+
+    def __init__(self, plan: Plan, backend: str | None = None, threads: int = 1) -> None:
+        self.plan = plan
+        self.backend_name = backend or best()
+        self.backend = make(self.backend_name, threads)
+
+    def prepare(self, edge_index: Tensor, num_nodes: int, batch: Tensor | None = None) -> Prepared:
+        """Matrices of a graph: edge_index [2, num_edges] int64; batch [num_nodes] ascending (graph tasks)."""
+        edges = Edges(edge_index, num_nodes)
+        made = {op.name: op.matrix(edges) for op in self.plan.ops}
+        matrices = {name: matrix for name, matrix in made.items() if matrix is not None}
+        return Prepared(matrices, pool_ptr(batch, num_nodes))
+
+    def run(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
+        """x [num_nodes, num_features] float32, dense or sparse CSR -> logits [rows, num_classes] float32."""
+        frame = self.frame(features_of(x), self.prepare(edge_index, x.size(0), batch))
+        return torch.from_numpy(self.execute(frame))
+
+    def frame(self, x: Features, graph: Prepared) -> Frame:
+        """A run that has not begun."""
+        return Frame(self.backend, graph, {"x": x})
+
+    def execute(self, frame: Frame) -> Any:
+        """Runs all operations; every value stays in the frame, so that one operation can be run again. Logits."""
+        for op in self.plan.ops:
+            op.run(frame)
+        return logits_of(frame.values["logits"])
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Rows of `Plan.describe` with the backend that runs them."""
+        return [row | {"backend": self.backend_name} for row in self.plan.describe()]

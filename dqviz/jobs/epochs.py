@@ -1,0 +1,128 @@
+"""bench training: one epoch (training step and evaluation) of every method beside plain PyG, interleaved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
+
+from dqviz import nn as archs
+from dqviz.bench.protocol import measure, pinned, require_idle
+from dqviz.bench.rows import PRECISIONS, Row, row
+from dqviz.data.task import Task
+from dqviz.errors import unknown
+from dqviz.jobs import network
+from dqviz.spec import RunSpec, make_spec
+from dqviz.training.loop import Epochs
+from dqviz.training.ranges import RangeLog
+
+METHODS = (("fp32", 32), ("qat", 8), ("qat", 4), ("dq", 8), ("dq", 4))
+Epoch = Callable[[], object]
+
+
+def training(
+    dataset: str = "cora",
+    arch_names: Sequence[str] = ("gcn",),
+    threads: int = 1,
+    repeats: int = 30,
+    force: bool = False,
+) -> list[Row]:
+    """Rows of `bench training`: op 'epoch-gcn' and so on, backend 'pyg' (dense features) or 'dqviz', with `method`.
+
+    Raises BadInput for an unknown data set or architecture, Unavailable on a busy machine unless forced.
+    """
+    rows: list[Row] = []
+    for arch in arch_names:
+        if arch not in archs.ARCHS:
+            raise unknown("architecture", arch, archs.ARCHS.names())
+    task = network.load_task(spec_of(dataset, arch_names[0], "fp32", 32))
+    with pinned(threads):
+        require_idle(force)
+        for arch in arch_names:
+            rows += timed(task, arch, threads, repeats)
+    return rows
+
+
+def timed(task: Task, arch: str, threads: int, repeats: int) -> list[Row]:
+    """All methods of one architecture, one epoch each a round."""
+    variants: dict[tuple[str, str, int], Epoch] = {}
+    if task.kind == "node":
+        variants["pyg", "fp32", 32] = plain_epoch(task, arch)
+    for method, bits in METHODS:
+        variants["dqviz", method, bits] = our_epoch(task, spec_of(task.name, arch, method, bits))
+    timings = measure({" ".join(map(str, key)): run for key, run in variants.items()}, repeats)
+    graph = task.graphs[0]
+    sizes = (int(graph.num_nodes or 0), int(graph.edge_index.size(1)), task.num_features)
+    return [
+        row(f"epoch-{arch}", backend, PRECISIONS[bits], task.name, sizes, threads,
+            timings[f"{backend} {method} {bits}"], exact=None, bytes_moved=None) | {"method": method}
+        for backend, method, bits in variants
+    ]  # fmt: skip
+
+
+def spec_of(dataset: str, arch: str, method: str, bits: int) -> RunSpec:
+    return make_spec(dataset=dataset, arch=arch, method=method, bits=bits)
+
+
+def our_epoch(task: Task, spec: RunSpec) -> Epoch:
+    """An epoch as a run trains it, evaluation and range log included."""
+    net = network.build(spec, task)
+    run = Epochs(net.model, task, net.method, spec.optimizer, RangeLog(net.model, spec.epochs))
+    numbers = count()
+    return lambda: run.epoch(next(numbers))
+
+
+class Plain(nn.Module):
+    """The network as torch_geometric's documentation writes it."""
+
+    def __init__(self, arch: str, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.first, self.second = plain_layers(arch, num_features, num_classes)
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """x [num_nodes, num_features] dense -> logits [num_nodes, num_classes]."""
+        x = self.first(F.dropout(x, 0.5, self.training), edge_index).relu()
+        return self.second(F.dropout(x, 0.5, self.training), edge_index)  # type: ignore[no-any-return]
+
+
+def plain_layers(arch: str, num_features: int, num_classes: int) -> tuple[nn.Module, nn.Module]:
+    def mlp(a: int, b: int) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(a, 16), nn.ReLU(), nn.Linear(16, b))
+
+    if arch == "gcn":
+        return GCNConv(num_features, 16, cached=True), GCNConv(16, num_classes, cached=True)
+    if arch == "gin":
+        return GINConv(mlp(num_features, 16)), GINConv(mlp(16, num_classes))
+    if arch == "gat":
+        return GATConv(num_features, 8, heads=8, dropout=0.5), GATConv(64, num_classes, dropout=0.5)
+    return SAGEConv(num_features, 16), SAGEConv(16, num_classes)
+
+
+def plain_epoch(task: Task, arch: str) -> Epoch:
+    """Training step and evaluation on dense features."""
+    torch.manual_seed(0)
+    data, masks = task.graphs[0], task.splits
+    x = data.x.to_dense() if data.x.layout == torch.sparse_csr else data.x
+    model = Plain(arch, task.num_features, task.num_classes)
+    adam = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=5e-4)
+    return partial(_plain_step, model, adam, x, data.edge_index, data.y, masks)
+
+
+def _plain_step(
+    model: nn.Module, adam: torch.optim.Optimizer, x: Tensor, edge_index: Tensor, y: Tensor, masks: dict[str, Any]
+) -> list[float]:
+    model.train()
+    adam.zero_grad()
+    loss = F.cross_entropy(model(x, edge_index)[masks["train"]], y[masks["train"]])
+    loss.backward()  # type: ignore[no-untyped-call]
+    adam.step()
+    model.eval()
+    with torch.no_grad():
+        hits = model(x, edge_index).argmax(1) == y
+        return [hits[masks[split]].float().mean().item() for split in ("train", "val")]

@@ -1,0 +1,68 @@
+"""Timing of a finished run: its network on its own graph and on a larger one, integer session beside float peers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from dqviz import nn as archs
+from dqviz.bench.inference import measure
+from dqviz.bench.protocol import BUSY_SHARE, machine
+from dqviz.columns import TABLES
+from dqviz.data.task import Task
+from dqviz.errors import Cancelled
+from dqviz.jobs import network
+from dqviz.runs.artifacts import read_json
+from dqviz.runs.job import Job
+from dqviz.spec import MeasureSpec, RunSpec
+
+PATIENCE_S = 120.0
+"""How long a measurement waits for the load of the trainings before it to fade; then it times and says it was busy."""
+
+
+def run(job: Job) -> None:
+    """Executes the MeasureSpec of `job` and writes the table `latency`."""
+    spec = job.spec
+    assert isinstance(spec, MeasureSpec)
+    folder = job.target()
+    trained = RunSpec.model_validate(read_json(folder, "spec"))
+    net = network.restore(trained, folder)
+    task = net.task
+    others = [restored(job.artifacts_of(run_id), task) for run_id in spec.beside]
+    stock = archs.make(trained.arch, task.num_features, task.num_classes, task.kind, trained.arch_settings)
+    busy = not spec.force and not wait_for_idle(job.should_stop)
+    before = machine()
+    rows = measure(
+        [net.model, *others], stock.eval(), task, trained.arch, threads=spec.threads, repeats=spec.repeats,
+        graphs=spec.graphs, force=True,
+    )  # fmt: skip
+    job.staging.write_table("latency", pd.DataFrame(rows).reindex(columns=list(map(str, TABLES["latency"]))))
+    job.staging.write_json("machine", before | {"load_after": os.getloadavg()[0], "busy": busy})
+    job.finish(summary(rows, busy))
+
+
+def restored(folder: Path, task: Task) -> nn.Module:
+    return network.restore(RunSpec.model_validate(read_json(folder, "spec")), folder, task).model
+
+
+def wait_for_idle(should_stop: Callable[[], bool]) -> bool:
+    """False when the machine was still busy after `PATIENCE_S`. Raises Cancelled when told to stop."""
+    limit = BUSY_SHARE * (os.cpu_count() or 1)
+    deadline = time.monotonic() + PATIENCE_S
+    while os.getloadavg()[0] > limit:
+        if should_stop():
+            raise Cancelled("Cancelled before timing began.")
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1)
+    return True
+
+
+def summary(rows: list[dict[str, Any]], busy: bool) -> dict[str, Any]:
+    return {"rows": len(rows), "busy": busy, "exact": all(row["exact"] is not False for row in rows)}

@@ -1,0 +1,73 @@
+"""What every method answers, and the registry they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from dqviz.quant.guard import Protection
+from dqviz.quant.observers import make_observer
+from dqviz.quant.qtype import QType
+from dqviz.quant.quantizer import Quantizer, State
+from dqviz.quant.where import NEVER_NEGATIVE, Where
+from dqviz.registry import Registry, Settings
+
+ObserverName = Literal["abs", "mom", "per"]
+
+
+class RangeSettings(Settings):
+    """How ranges are observed and how the gradient passes (METHODS 1.2)."""
+
+    observer: ObserverName = Field(
+        default="per", description="Range rule: abs (running min/max), mom (momentum), per (percentile)."
+    )
+    gradient: Literal["ste", "gc"] = Field(
+        default="ste", description="Backward rule: ste (straight through) or gc (zero at the two extreme codes)."
+    )
+    momentum: float = Field(default=0.01, gt=0, le=1, description="Momentum c of the mom observer.")
+    percentile: float = Field(
+        default=0.0, ge=0, lt=0.5, description="Share clipped at each end by per; 0: 0.001 from 8 bits up, else 0.01."
+    )
+
+
+class Method:
+    """Base class: affine fake quantization at every site, nothing protected, nothing added to the loss.
+
+    A method overrides what it does differently. `training_state` is the quantizers' state while the weights are
+    trained ("off" for post-training quantization, which calibrates afterwards: `calibrates`).
+    """
+
+    training_state: State = "on"
+    calibrates = False
+
+    def __init__(self, settings: RangeSettings) -> None:
+        self.settings = settings
+
+    def quantizer(self, where: Where, bits: int) -> Quantizer:
+        """Which quantizer stands at this site."""
+        s = self.settings
+        observer = make_observer(s.observer, bits, momentum=s.momentum, percentile=s.percentile)
+        return Quantizer(QType(bits, signed=where.site not in NEVER_NEGATIVE), observer, s.gradient)
+
+    def protection(self) -> Protection | None:
+        """How nodes are protected at random in training; None: not at all."""
+        return None
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """What is added to the loss of a training step."""
+        return None
+
+    def parameter_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Parameter groups of the optimizer."""
+        return [{"params": list(model.parameters()), "lr": lr, "weight_decay": weight_decay}]
+
+
+METHODS: Registry[Method] = Registry("method")
+
+
+def make(name: str, settings: Mapping[str, Any] | None = None) -> Method:
+    """The method of that name with validated settings. Raises BadInput for an unknown name or setting."""
+    return METHODS[name].make(METHODS.settings(name, dict(settings or {})))

@@ -1,0 +1,67 @@
+"""Measured times as bars with whiskers: whole models, and single operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dqviz.analysis.infos.latency import Bar, Latency
+from dqviz.columns import Column
+from dqviz.plots.draw import empty, figure
+from dqviz.plots.style import MOST_LINES, NEUTRAL, PRECISIONS
+
+Y_TITLE = "Backend"
+ROW_PX = 26
+
+
+def plot_latency_bars(info: Latency) -> go.Figure:
+    """One panel a model and graph: median as a bar, p10 to p90 as a whisker, speed-up against the fastest FP32."""
+    return _bars(info)
+
+
+def plot_latency_operations(info: Latency) -> go.Figure:
+    """One panel an operation and graph, at most seven."""
+    return _bars(info)
+
+
+def _bars(info: Latency) -> go.Figure:
+    shown = info.panels[:MOST_LINES]
+    if not shown:
+        return empty(info.sentence, Column.MEDIAN_MS.axis, Y_TITLE)
+    rows = [max(len(bars), 2) for _, bars in shown]
+    fig = figure(ROW_PX * sum(rows) + 62 * len(rows) + 30, rows=[r / sum(rows) for r in rows],
+                 titles=[name for name, _ in shown])  # fmt: skip
+    for row, (_, bars) in enumerate(shown, start=1):
+        _panel(fig, bars, row)
+    fig.update_xaxes(title=Column.MEDIAN_MS.axis, row=len(rows), col=1)
+    fig.update_yaxes(title={"text": Y_TITLE, "standoff": 16}, row=(len(rows) + 1) // 2, col=1)
+    fig.update_layout(margin_r=150)
+    return fig
+
+
+def _panel(fig: go.Figure, bars: Sequence[Bar], row: int) -> None:
+    median, p10, p90 = (np.array([getattr(bar, name) for bar in bars]) for name in ("median", "p10", "p90"))
+    names = [bar.label for bar in bars]
+    fig.add_bar(
+        x=median, y=names, orientation="h", name="median",
+        marker_color=[PRECISIONS.get(bar.precision, NEUTRAL) for bar in bars],
+        error_x={"array": p90 - median, "arrayminus": median - p10, "thickness": 1.5, "width": 4, "color": NEUTRAL},
+        hovertemplate="%{y}: %{x:.4g} ms<extra></extra>", row=row, col=1,
+    )  # fmt: skip
+    for bar in bars:
+        fig.add_annotation(text=_text(bar), x=bar.p90, y=bar.label, xanchor="left", xshift=6, showarrow=False,
+                           font={"size": 11}, row=row, col=1)  # fmt: skip
+    fig.update_yaxes(autorange="reversed", showgrid=False, row=row, col=1)
+    fig.update_xaxes(rangemode="tozero", row=row, col=1)
+
+
+def _text(bar: Bar) -> str:
+    """'0.84 ms, 2.1 times, exact': time, speed-up against the fastest FP32, equality with the reference."""
+    parts = [f"{bar.median:.3g} ms"]
+    if bar.precision != "fp32" and np.isfinite(bar.speedup):
+        parts.append(f"{bar.speedup:.2g} times")
+    if bar.exact is not None:
+        parts.append("exact" if bar.exact else "not exact")
+    return ", ".join(parts)

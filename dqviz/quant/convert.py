@@ -1,0 +1,173 @@
+"""The seam: `quantize(model, method, bits, profile)` turns a stock PyG model into one whose sites are quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from torch import Tensor, nn
+from torch_geometric.nn import MessagePassing
+from torch_geometric.nn.dense import Linear as PygLinear
+
+from dqviz.quant.guard import Guard, Protection, Shield
+from dqviz.quant.qtype import FLOAT_BITS
+from dqviz.quant.quantizer import Quantizer, State
+from dqviz.quant.sites import SITES, Profile
+from dqviz.quant.sparse import linear
+from dqviz.quant.where import Site, Where
+
+HEAD_SITES: dict[Profile, frozenset[Site]] = {
+    "paper": frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE}),
+    "integer": frozenset({Site.INPUT, Site.WEIGHT}),
+}
+"""Sites of a linear layer outside message passing (the classifier of graph tasks)."""
+
+
+class MakeSite(Protocol):
+    """Makes the quantizer at an address; `untouched` makes one that passes values as they are."""
+
+    def __call__(self, where: Where, untouched: bool = False) -> Quantizer: ...
+
+
+class Method(Protocol):
+    """What a quantization method answers (DESIGN.md section 3); `dqviz.methods.base.Method` is the base class."""
+
+    def quantizer(self, where: Where, bits: int) -> Quantizer:
+        """Which quantizer stands at this site."""
+        ...
+
+    def protection(self) -> Protection | None:
+        """How nodes are protected at random in training, or None."""
+        ...
+
+
+class QuantLinear(nn.Module):
+    """A linear layer with sites INPUT, WEIGHT and FEATURE; takes dense or CSR rows. Bias is added before FEATURE."""
+
+    def __init__(self, old: nn.Module, input: Quantizer, weight: Quantizer, feature: Quantizer, shield: Shield) -> None:
+        super().__init__()
+        self.weight: nn.Parameter = old.weight  # type: ignore[assignment]
+        self.bias: nn.Parameter | None = old.bias  # type: ignore[assignment]
+        self.input_q, self.weight_q, self.feature_q, self.shield = input, weight, feature, shield
+
+    @property
+    def in_channels(self) -> int:
+        return self.weight.size(1)
+
+    @property
+    def out_channels(self) -> int:
+        return self.weight.size(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [rows, in_channels] -> [rows, out_channels]."""
+        rows = self.shield.rows
+        out = linear(self.input_q(x, rows), self.weight_q(self.weight), self.bias)
+        return self.feature_q(out, rows)  # type: ignore[no-any-return]
+
+
+def quantize(model: nn.Module, method: Method, bits: int | Mapping[str, int], profile: Profile = "paper") -> nn.Module:
+    """Quantizes `model` in place and returns it.
+
+    `bits`: one number, or a map from site kind ("message") or site key ("1/aggregate") to bits, with "default" for the
+    rest (8 where that is absent too). Raises ValueError for a message-passing layer whose sites are not known, and for
+    bits of a site that is neither a kind nor in this network.
+    """
+    convs = [m for m in model.modules() if isinstance(m, MessagePassing)]
+    guard = Guard(method.protection())
+    for layer, conv in enumerate(convs):
+        kind = SITES.get(type(conv))
+        if kind is None:
+            raise ValueError(f"The sites of {type(conv).__name__} are not known; add them to dqviz/quant/sites.py.")
+        shield = guard.add_layer()
+        active = kind.paper if profile == "paper" else kind.integer
+
+        make = maker(method, bits, active)
+        sites = kind(layer, profile, make, shield)
+        swap_linears(conv, layer, make, shield, own_codes=profile == "integer")
+        sites.attach(conv)
+        conv.add_module("sites", sites)
+    quantize_head(model, len(convs), method, bits, profile)
+    require_known_sites(model, bits)
+    model.add_module("guard", guard)
+    guard.attach(model)
+    return model
+
+
+def require_known_sites(model: nn.Module, bits: int | Mapping[str, int]) -> None:
+    """A misspelt name in a map of bits would leave its site at the default without a word."""
+    known = {"default", *Site, *(q.key for q in quantizers(model))}
+    unknown = [] if isinstance(bits, int) else [name for name in bits if name not in known]
+    if unknown:
+        raise ValueError(f"There is no site {unknown[0]!r}; choose among: {', '.join(sorted(known))}.")
+
+
+def quantize_head(
+    model: nn.Module, layer: int, method: Method, bits: int | Mapping[str, int], profile: Profile
+) -> None:
+    """Swaps what linear layers remain outside message passing; their rows are graphs, so nothing is protected."""
+    swap_linears(model, layer, maker(method, bits, HEAD_SITES[profile]), Shield())
+
+
+def swap_linears(module: nn.Module, layer: int, make: MakeSite, shield: Shield, own_codes: bool = False) -> None:
+    """Replaces every Linear below `module` by a QuantLinear. Parts: '' for a single one, else named by `part_name`."""
+    found = [
+        (parent, name, child)
+        for parent in module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.Linear | PygLinear)
+    ]
+    for index, (parent, name, child) in enumerate(found):
+        part = part_name(name, index, len(found))
+        # In profile `integer` SAGE's root term reads the codes that entered the layer: no second quantization.
+        skip = {Site.INPUT} if own_codes and part == "root" else set()
+        quantizer = {
+            site: make(Where(layer, part, site), site in skip) for site in (Site.INPUT, Site.WEIGHT, Site.FEATURE)
+        }
+        setattr(parent, name, QuantLinear(child, quantizer[Site.INPUT], quantizer[Site.WEIGHT],
+                                          quantizer[Site.FEATURE], shield))  # fmt: skip
+
+
+def part_name(name: str, index: int, count: int) -> str:
+    """'' for the only linear layer, 'neighbours' and 'root' for SAGE's two, else 'mlp1', 'mlp2', ..."""
+    return "" if count == 1 else {"lin_l": "neighbours", "lin_r": "root"}.get(name, f"mlp{index + 1}")
+
+
+def bits_at(bits: int | Mapping[str, int], where: Where) -> int:
+    if isinstance(bits, int):
+        return bits
+    return bits.get(where.key, bits.get(where.site, bits.get("default", 8)))
+
+
+def maker(method: Method, bits: int | Mapping[str, int], active: frozenset[Site]) -> MakeSite:
+    """Makes quantizers of `method`; a site that is not active is there too (it can be recorded) but passes values."""
+
+    def make(where: Where, untouched: bool = False) -> Quantizer:
+        width = FLOAT_BITS if untouched or where.site not in active else bits_at(bits, where)
+        quantizer = method.quantizer(where, width)
+        quantizer.where = where
+        return quantizer
+
+    return make
+
+
+def quantizers(model: nn.Module) -> Iterator[Quantizer]:
+    """All quantizers of a model, in order of registration."""
+    return (m for m in model.modules() if isinstance(m, Quantizer))
+
+
+def set_state(model: nn.Module, state: State) -> None:
+    for quantizer in quantizers(model):
+        quantizer.state = state
+
+
+@contextmanager
+def twin(model: nn.Module) -> Iterator[nn.Module]:
+    """The same trained weights with all quantizers off (METHODS section 8)."""
+    before = [(q, q.state) for q in quantizers(model)]
+    set_state(model, "off")
+    try:
+        yield model
+    finally:
+        for quantizer, state in before:
+            quantizer.state = state

@@ -1,0 +1,90 @@
+"""The affine quantizer as pure functions (Jacob et al. 2018, arXiv 1712.05877; Degree-Quant 2008.05000 section 3).
+
+    q = clip(rint(x * (1 / s)) + z, qmin, qmax),    x^ = (q - z) * s
+
+Two conventions are fixed here and followed by the integer engine, because they decide ties: the reciprocal of the step
+is rounded to float32 once and multiplied (x / s differs on some ties), and rounding (half to even) comes before the
+zero point is added.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dqviz.quant.qtype import QType
+
+Gradient = Literal["ste", "gc"]
+EPS = np.finfo(np.float32).eps
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+class QParams(NamedTuple):
+    """How codes are read: real = (code - zero_point) * scale. `scale` is a float32 value.
+
+    Python numbers, not tensors: a quantizer is a dozen operations on a small graph, and each 0-dimensional tensor
+    operation costs as much as a pass over its values.
+    """
+
+    scale: float
+    zero_point: int
+
+    @property
+    def inverse(self) -> float:
+        """1 / scale, rounded to float32 once."""
+        return float(np.float32(1) / np.float32(self.scale))
+
+
+def scale_zero_point(lo: float, hi: float, qtype: QType) -> QParams:
+    """Step and zero point of the range [lo, hi], widened to hold 0; arithmetic in float32 (METHODS 1.2).
+
+    The step is at least float32 eps; an empty range (lo = hi = 0) gives step 1, zero point 0. A range that is not
+    finite (or wider than float32) gives step NaN: every value becomes NaN, and the loss tells that training diverged.
+    """
+    low, high = np.float32(min(lo, 0.0)), np.float32(max(hi, 0.0))
+    if low == high:
+        return QParams(1.0, 0)
+    if not float(high) - float(low) <= FLOAT32_MAX:
+        return QParams(math.nan, 0)
+    scale = max((high - low) / np.float32(qtype.qmax - qtype.qmin), EPS)
+    zero_point = int(np.clip(qtype.qmin - np.rint(low / scale), qtype.qmin, qtype.qmax))
+    return QParams(float(scale), zero_point)
+
+
+def centred_codes(x: Tensor, params: QParams, qtype: QType) -> Tensor:
+    """code - zero_point of x, held in float32 (exact up to 24 bits): the zero point moves into the clip's bounds."""
+    low, high = qtype.qmin - params.zero_point, qtype.qmax - params.zero_point
+    return (x * params.inverse).round_().clamp_(low, high)
+
+
+def quantize_codes(x: Tensor, params: QParams, qtype: QType) -> Tensor:
+    """Integer codes of x, held in float32."""
+    return centred_codes(x, params, qtype).add_(params.zero_point)
+
+
+class _FakeQuantize(torch.autograd.Function):
+    """Forward: quantize, dequantize. Backward: `ste` passes the gradient, `gc` zeroes it at the two extreme codes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, params: QParams, qtype: QType, gradient: Gradient) -> Tensor:
+        codes = centred_codes(x, params, qtype)
+        ctx.inside = None
+        if gradient == "gc" and ctx.needs_input_grad[0]:
+            low, high = qtype.qmin - params.zero_point, qtype.qmax - params.zero_point
+            ctx.inside = codes.gt(low).logical_and_(codes.lt(high))
+        return codes.mul_(params.scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        return grad if ctx.inside is None else grad * ctx.inside, None, None, None
+
+
+def fake_quantize(x: Tensor, params: QParams, qtype: QType, gradient: Gradient = "ste") -> Tensor:
+    """x^ in float32, same shape as x, with the straight-through (`ste`) or clipped (`gc`) gradient of METHODS 1.2."""
+    out: Tensor = _FakeQuantize.apply(x, params, qtype, gradient)  # type: ignore[no-untyped-call]
+    return out

@@ -1,0 +1,81 @@
+"""Quantizer: one site of a network. Observes in training, quantizes, leaves protected rows alone, can be recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_point
+from dqviz.quant.observers import Observer
+from dqviz.quant.qtype import QType
+from dqviz.quant.where import Where
+
+State = Literal["on", "off", "observe"]
+Recorder = Callable[["Quantizer", Tensor, Tensor, "Tensor | None"], None]
+
+
+class Quantizer(nn.Module):
+    """Fake quantization of the values that pass one site.
+
+    `state`: "on" quantizes (and observes in training mode); "off" passes values untouched (the twin, or PTQ while it
+    trains); "observe" only takes ranges (calibration). A 32-bit type always passes values untouched.
+    `where` is set by `quantize()`: the site's address; its key, such as "1/aggregate", names it in every table.
+    """
+
+    def __init__(self, qtype: QType, observer: Observer, gradient: Gradient = "ste") -> None:
+        super().__init__()
+        self.qtype = qtype
+        self.observer = observer
+        self.gradient: Gradient = gradient
+        self.state: State = "on"
+        self.where: Where | None = None
+        self.recorder: Recorder | None = None
+
+    def qparams(self) -> QParams:
+        """Step and zero point of the range observed so far."""
+        return scale_zero_point(*self.observer.range(), self.qtype)
+
+    def forward(self, x: Tensor, protected: Tensor | None = None, node: Tensor | None = None) -> Tensor:
+        """x [rows, ...] dense or CSR -> same shape. `protected` [rows] bool: rows left untouched and unobserved.
+
+        `node` [rows] names the node of each row where that is not the row's own number (for the recorder).
+        """
+        if x.layout == torch.sparse_csr:
+            out = with_values(x, self._values(x.values(), row_mask(x, protected)))
+        else:
+            out = self._values(x, protected)
+        if self.recorder is not None:
+            self.recorder(self, x, out, node)
+        return out
+
+    def _values(self, x: Tensor, protected: Tensor | None) -> Tensor:
+        if self.qtype.is_float or self.state == "off":
+            return x
+        mask = None if protected is None else protected.view(-1, *[1] * (x.dim() - 1))
+        if self.training or self.state == "observe":
+            # 0 lies in every range, so a protected row shown as 0 does not widen it.
+            self.observer.observe(x if mask is None else x.detach().masked_fill(mask, 0.0))
+        if self.state == "observe":
+            return x
+        out = fake_quantize(x, self.qparams(), self.qtype, self.gradient)
+        return out if mask is None else torch.where(mask, x, out)
+
+    def extra_repr(self) -> str:
+        return f"{self.key}: {self.qtype.bits} bits, {self.gradient}"
+
+    @property
+    def key(self) -> str:
+        return self.where.key if self.where else ""
+
+
+def with_values(x: Tensor, values: Tensor) -> Tensor:
+    """CSR tensor with the structure of x (shared, not copied) and other values [nnz]."""
+    return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
+
+
+def row_mask(x: Tensor, rows: Tensor | None) -> Tensor | None:
+    """Mask of rows [num_rows] spread over the stored values [nnz] of a CSR tensor."""
+    return None if rows is None else rows.repeat_interleave(x.crow_indices().diff())

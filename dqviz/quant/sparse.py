@@ -1,0 +1,71 @@
+"""x W^T for CSR features x: forward and backward touch only the stored values.
+
+`embedding_bag` (FBGEMM) is the fastest float sparse product in torch on CPU; autograd's own backward of a CSR product
+took 7 ms on Cora where the transposed structure takes 0.3 ms.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_CACHE_SIZE = 8
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """Structure of x^T: `ptr` [columns + 1], `row` [nnz], `order` [nnz] (position of each entry in x's values)."""
+
+    ptr: Tensor
+    row: Tensor
+    order: Tensor
+    owners: tuple[Tensor, Tensor]  # x's structure is kept alive, so that its addresses stay a valid cache key
+
+
+_cache: OrderedDict[tuple[int, ...], Transposed] = OrderedDict()
+
+
+def transposed(x: Tensor) -> Transposed:
+    """Transposed structure of CSR x, remembered for the last few structures (values may change, structure may not)."""
+    crow, col = x.crow_indices(), x.col_indices()
+    key = (crow.data_ptr(), col.data_ptr(), col.numel(), *x.shape)
+    if key not in _cache:
+        order = torch.argsort(col, stable=True)
+        row = torch.arange(x.size(0)).repeat_interleave(crow.diff())[order]
+        ptr = torch.zeros(x.size(1) + 1, dtype=col.dtype)
+        ptr[1:] = torch.bincount(col, minlength=x.size(1)).cumsum(0)
+        _cache[key] = Transposed(ptr, row, order, (crow, col))
+        while len(_cache) > _CACHE_SIZE:
+            _cache.popitem(last=False)
+    return _cache[key]
+
+
+def spmm(ptr: Tensor, index: Tensor, values: Tensor, dense: Tensor) -> Tensor:
+    """Rows of a CSR matrix (ptr, index, values) times dense [columns, channels]."""
+    return F.embedding_bag(index, dense, ptr, mode="sum", per_sample_weights=values, include_last_offset=True)
+
+
+class _SparseLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.x = x
+        return spmm(x.crow_indices(), x.col_indices(), x.values(), weight.t().contiguous())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+        (grad,) = grads
+        turned = transposed(ctx.x)
+        return None, spmm(turned.ptr, turned.row, ctx.x.values()[turned.order], grad.contiguous()).t()
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x [rows, in] dense or CSR, weight [out, in] -> [rows, out]. CSR x gets no gradient (it is an input)."""
+    if x.layout != torch.sparse_csr:
+        return F.linear(x, weight, bias)
+    out: Tensor = _SparseLinear.apply(x, weight)  # type: ignore[no-untyped-call]
+    return out if bias is None else out + bias

@@ -1,0 +1,41 @@
+"""Where a quantizer stands: the published kinds of site, and the address of one of them in a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Site(StrEnum):
+    """The published sites (METHODS 1.3)."""
+
+    INPUT = "input"  # rows entering a linear layer
+    WEIGHT = "weight"
+    FEATURE = "feature"  # x W
+    NORM = "norm"  # edge coefficients: symmetric normalisation, or attention after the softmax
+    MESSAGE = "message"
+    AGGREGATE = "aggregate"
+    UPDATE = "update"
+    ATTENTION = "attention"  # the vector a of GAT
+    ALPHA = "alpha"  # attention logits before LeakyReLU and softmax
+
+
+NODE_SITES = frozenset({Site.INPUT, Site.FEATURE, Site.MESSAGE, Site.AGGREGATE, Site.UPDATE, Site.ALPHA})
+"""Sites whose rows belong to nodes (or edges): the ones a mask can protect and an error by degree exists for."""
+
+NEVER_NEGATIVE = frozenset({Site.INPUT, Site.NORM})
+"""Unsigned codes. Where nothing is negative the zero point is 0, so sparse rows and edge products need no correction;
+an input that can be negative (after ELU) is still represented, because the quantizer is affine."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """The address of one quantizer: layer (in order), part of the layer ('' where there is one), kind of site."""
+
+    layer: int
+    part: str
+    site: Site
+
+    @property
+    def key(self) -> str:
+        return "/".join(p for p in (str(self.layer), self.part, self.site) if p)

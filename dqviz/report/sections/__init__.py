@@ -1,0 +1,25 @@
+"""Sections of a report in their order: one a file, one line here."""
+
+from __future__ import annotations
+
+from dqviz.report.sections import (
+    accuracy,
+    aggregation,
+    citations,
+    degree,
+    differences,
+    environment,
+    latency,
+    methods,
+    protocol,
+    ranges,
+    sites,
+    unfinished,
+)
+from dqviz.report.sections.base import Maker
+
+SECTIONS: dict[str, Maker] = {
+    module.MAKER.name: module.MAKER
+    for module in (methods, differences, degree, sites, ranges, aggregation, accuracy, latency, unfinished, protocol,
+                   environment, citations)
+}  # fmt: skip

@@ -1,0 +1,101 @@
+"""What the sections read: one study's runs and their tables, grouped by seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from dqviz.analysis.group import Group, Row, group_runs, seeds_by_variant
+from dqviz.errors import Unavailable
+from dqviz.runs.catalogue import KINDS, catalogue
+from dqviz.runs.rows import RunRow, StudyRow
+from dqviz.runs.store import Store
+
+# A chart holds seven lines at most; more are small multiples, one an architecture.
+MOST_LINES = 7
+
+
+@dataclass(frozen=True)
+class Source:
+    """A study as the sections see it."""
+
+    store: Store
+    study: StudyRow
+    runs: tuple[RunRow, ...]
+
+    @classmethod
+    def of(cls, store: Store, study_id: str) -> Source:
+        """Raises BadInput, listing the studies, for an unknown id."""
+        return cls(store, store.study(study_id), tuple(run for run in store.runs(study_id) if run.kind == "train"))
+
+    @cached_property
+    def finished(self) -> tuple[RunRow, ...]:
+        return tuple(run for run in self.runs if run.state == "finished")
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """JSON rows of the finished runs with the model's size, as the analyses take them."""
+        return [{**run.row(), "size_bytes": run.summary.get("size_bytes")} for run in self.finished]
+
+    def multiples(self) -> list[tuple[str, list[Row]]]:
+        """(heading, rows) of each small multiple: one data set and architecture, at most seven groups of seeds."""
+        keys = dict.fromkeys((run["dataset"], run["arch"]) for run in self.rows)
+        several = len({dataset for dataset, _ in keys}) > 1
+        found = []
+        for dataset, arch in keys:
+            heading = f"{arch.upper()}, {dataset}" if several else arch.upper()
+            parts = in_sevens(self._where(dataset, arch))
+            found += [(heading if at == 0 else f"{heading} ({at + 1})", part) for at, part in enumerate(parts)]
+        return found
+
+    def groups(self, rows: Iterable[Row], table: str) -> list[Group]:
+        """Seeds grouped, with `table` of each; runs without it are left out."""
+        return group_runs(list(rows), lambda run_id: self.table(run_id, table))
+
+    def table(self, run_id: str, name: str) -> pd.DataFrame | None:
+        """None where the run has no such table."""
+        try:
+            return self.store.metrics(run_id) if name == "metrics" else self.store.table(run_id, name)
+        except Unavailable:
+            return None
+
+    def document(self, run_id: str, name: str) -> Any:
+        """A JSON file of a run; {} where it has none."""
+        try:
+            return self.store.json(run_id, name)
+        except Unavailable:
+            return {}
+
+    def registered(self, kind: str, name: str) -> frozenset[str]:
+        """Citation keys of a registered name; an upload, or a name this version does not know, has none."""
+        return self._cites.get((kind, name), frozenset())
+
+    @cached_property
+    def _cites(self) -> dict[tuple[str, str], frozenset[str]]:
+        """Read once: asking for the catalogue looks at every file of the package."""
+        try:
+            known = catalogue()
+        except Unavailable:
+            return {}
+        return {(kind, row.name): frozenset(row.cites) for kind in KINDS for row in known.rows(kind)}
+
+    def _where(self, dataset: str, arch: str) -> list[Row]:
+        return [row for row in self.rows if (row["dataset"], row["arch"]) == (dataset, arch)]
+
+
+def in_sevens(rows: list[Row]) -> list[list[Row]]:
+    """Rows cut into parts of at most seven groups of seeds each."""
+    groups = list(seeds_by_variant(rows).values())
+    cuts = range(0, len(groups), MOST_LINES)
+    return [[row for group in groups[at : at + MOST_LINES] for row in group] for at in cuts]
+
+
+def last_key(groups: Sequence[Group], site: str) -> str | None:
+    """The deepest site of this kind that the groups' tables name: where errors have come together."""
+    frames = [frame[frame["site"] == site] for group in groups for frame in group.frames]
+    frame = pd.concat(frames) if frames else pd.DataFrame()
+    return None if frame.empty else str(frame.sort_values("layer", kind="stable")["key"].iloc[-1])

@@ -1,0 +1,150 @@
+"""Studies as product files: data sets x architectures x methods x bits x seeds, written in YAML.
+
+A file holds `name`, the lists, and what all runs share (`epochs`, `profile`, `optimizer`, ...). With `parts`, each part
+is such a product: it inherits what stands above and overrides it, so a method can have its own learning rate. With
+`runs`, the runs themselves are listed (what a report writes, so that a study can be started again run by run).
+The files in this folder are the presets; `dqviz study start FILE.yaml` reads the same format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from dqviz.errors import BadInput, unknown
+from dqviz.registry import one_sentence
+from dqviz.spec import Bits, Frozen, Optimizer, Profile, RunSpec, Scalar, Study, make_spec
+
+FOLDER = Path(__file__).parent
+HEAD = ("name", "summary", "parts", "runs")
+
+
+class Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-3 is a number (YAML 1.1 reads it as a word, JSON and people do not)."""
+
+
+Loader.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+class Product(Frozen):
+    """One product of lists and what its runs share; `seeds` is a list, or a number n for 0 to n - 1."""
+
+    datasets: tuple[str, ...]
+    archs: tuple[str, ...]
+    methods: tuple[str, ...]
+    bits: tuple[Bits, ...] = (8,)
+    seeds: tuple[int, ...] = (0,)
+    dataset_settings: dict[str, Scalar] = Field(default_factory=dict)
+    arch_settings: dict[str, Scalar] = Field(default_factory=dict)
+    method_settings: dict[str, dict[str, Scalar]] = Field(default_factory=dict)
+    profile: Profile = "paper"
+    epochs: int = Field(default=200, ge=1, le=100_000)
+    optimizer: Optimizer = Optimizer()
+    threads: int = Field(default=1, ge=1, le=256)
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count(cls, seeds: object) -> object:
+        return tuple(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
+
+    def runs(self) -> tuple[RunSpec, ...]:
+        """All combinations. Raises BadInput for an empty list or settings of a method that is not in it."""
+        strangers = set(self.method_settings) - set(self.methods)
+        if strangers:
+            raise BadInput(f"method_settings name {', '.join(sorted(strangers))}, which methods do not list.")
+        shared = self.model_dump(mode="python", include={"epochs", "profile", "threads"})
+        product = Study.product(
+            "part", datasets=self.datasets, archs=self.archs, methods=self.methods, bits=self.bits, seeds=self.seeds,
+            method_settings=self.method_settings, dataset_settings=self.dataset_settings,
+            arch_settings=self.arch_settings, optimizer=self.optimizer, **shared,
+        )  # fmt: skip
+        return product.runs
+
+
+def preset(name: str) -> Study:
+    """The study of that name. Raises BadInput with the choices for an unknown one."""
+    if name not in _shipped():
+        raise unknown("preset", name, _shipped())
+    return study_of(_shipped()[name], default_name=name)
+
+
+def presets() -> dict[str, str]:
+    """Name -> one sentence, of every preset."""
+    return {name: str(document.get("summary", "")) for name, document in _shipped().items()}
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, dict[str, Any]]:
+    """The files of this folder, parsed once: 30 ms each."""
+    return {path.stem: _document(path) for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def read_study(path: Path) -> Study:
+    """The study a product file describes. Raises BadInput in one sentence when the file cannot be used."""
+    return study_of(_document(path), default_name=path.stem)
+
+
+def study_of(document: Mapping[str, Any], default_name: str = "study") -> Study:
+    """The study of a parsed product file; a run that stands in two parts is in it once."""
+    shared = {key: value for key, value in document.items() if key not in HEAD}
+    name = str(document.get("name") or default_name)
+    if "runs" in document:
+        return _study(name, _listed(document["runs"]))
+    parts = document.get("parts") or [{}]
+    if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
+        raise BadInput("A study file's parts must be a list of products.")
+    runs = [run for part in parts for run in _product(_merged(shared, part)).runs()]
+    return _study(name, {run.digest: run for run in runs})
+
+
+def _listed(runs: object) -> dict[str, RunSpec]:
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+        raise BadInput("A study file's runs must be a list of run settings.")
+    return {spec.digest: spec for spec in (make_spec(**run) for run in runs)}
+
+
+def _study(name: str, runs: Mapping[str, RunSpec]) -> Study:
+    try:
+        return Study(name=name, runs=tuple(runs.values()))
+    except ValidationError as error:
+        raise BadInput(one_sentence("Study file", error)) from error
+
+
+def _product(values: Mapping[str, Any]) -> Product:
+    for key in values:
+        if key not in Product.model_fields:
+            raise unknown("entry of a study file", key, [*Product.model_fields, *HEAD])
+    try:
+        return Product(**values)
+    except ValidationError as error:
+        raise BadInput(one_sentence("Study file", error)) from error
+
+
+def _merged(shared: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+    """`part` over `shared`; maps (optimizer, settings) are merged key by key."""
+    result = dict(shared)
+    for key, value in part.items():
+        old = result.get(key)
+        result[key] = {**old, **value} if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader)  # a subclass of SafeLoader
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The study file {path.name!r} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"The study file {path.name!r} is not YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        raise BadInput(f"The study file {path.name!r} must hold names with values, such as 'datasets: [cora]'.")
+    return document

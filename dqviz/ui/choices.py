@@ -1,0 +1,132 @@
+"""What a chart shows of the chosen runs: layer and site, local or accumulated error, metric, split, cost, node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dqviz.runs.ledger import RunRow
+from dqviz.ui import names, pick
+from dqviz.ui.page import Nothing
+from dqviz.ui.select import FULL_PRECISION, Chosen, Grouping
+from dqviz.ui.store import tables
+from dqviz.ui.table import download_csv, headings
+
+FIRST_SITES = ("aggregate", "update", "feature", "input")  # METHODS.md 1.1: aggregation is the error source
+
+
+def choose_site(chosen: Chosen, table: str) -> str:
+    """Layer (at first the last: it holds all errors so far), then site; the key of the site, such as '1/aggregate'."""
+    keys = site_keys(chosen, table)
+    if not keys:
+        raise Nothing("The chosen runs hold no site of this kind.")
+    quantized = set(site_keys(chosen, "ranges", quantized=True))
+    layers = {names.layer_label(layer): layer for layer in sorted({names.split_key(key)[0] for key in keys})}
+    first = [layer for layer in layers if any(names.layer_label(names.split_key(key)[0]) == layer for key in quantized)]
+    layer = pick.pick("Layer", "layer", layers, (first or list(layers))[-1], width=110)
+    here = {_label(key, quantized): key for key in keys if names.split_key(key)[0] == layer}
+    return pick.pick("Site", "site", here, first_site(here, quantized), width=260)
+
+
+def first_site(here: Mapping[str, str], quantized: set[str]) -> str:
+    """Label of the site to begin with: quantized, and as near to the aggregation as there is one."""
+    order = {site: place for place, site in enumerate(FIRST_SITES)}
+    ranked = sorted(here.items(), key=lambda one: (one[1] not in quantized, order.get(one[1].split("/")[-1], 9)))
+    return ranked[0][0]
+
+
+def _label(key: str, quantized: set[str]) -> str:
+    label = names.site_label(*names.split_key(key)[1:])
+    return label if key in quantized else f"{label}, not quantized"
+
+
+def site_keys(chosen: Chosen, table: str, quantized: bool = False) -> list[str]:
+    """Keys of all sites of the chosen runs in order of execution; `quantized`: those with a grid (table ranges)."""
+    read = tables(chosen.rows, table)
+    seeds: dict[tuple[Any, ...], RunRow] = {}
+    for row in chosen.rows:  # all seeds of a group have the same sites: one of them is enough
+        seeds.setdefault((row.dataset, row.arch, row.method, row.bits_label, row.profile), row)
+    found: dict[str, None] = {}
+    for row in seeds.values():
+        frame = read(row.run_id)
+        if frame is None:
+            continue
+        rows = frame[frame["bits"] < FULL_PRECISION] if quantized else frame
+        found |= dict.fromkeys(str(key) for key in rows["key"].unique())
+    return list(found)
+
+
+CURVES = {
+    "Validation accuracy": "accuracy_val",
+    "Training accuracy": "accuracy_train",
+    "Training loss": "loss_train",
+    "Validation loss": "loss_val",
+}
+
+
+def choose_curve() -> str:
+    """Column of the metrics table."""
+    return pick.pick("Curve", "curve", CURVES)
+
+
+def choose_cost() -> str:
+    """What accuracy is set against."""
+    return pick.pick_short("Against", "cost", {"Latency": "latency_ms", "Model size": "size_bytes"})
+
+
+def choose_baseline(grouping: Grouping, chosen: Chosen) -> str:
+    """Label of the group the others are compared with; full precision where there is one."""
+    labels = {who.label: who.label for who in grouping(chosen.records)}
+    full = next((label for label in labels if label.startswith("FP32")), "")
+    return str(pick.pick("Baseline", "baseline", labels, full))
+
+
+def choose_split() -> str:
+    """Which nodes the accuracy is counted on."""
+    return pick.pick_short("Nodes", "split", {"Test": "test", "Validation": "val", "Training": "train", "All": "all"})
+
+
+def choose_node(known: Mapping[str, object], worst: Sequence[int]) -> str:
+    """A node whose neighbourhood is kept, the worst at this site first."""
+    if not known:
+        raise Nothing("This run kept no neighbourhoods.", url="")
+    asked = st.session_state.get("node")
+    if asked is not None and asked not in known:
+        st.caption(f"No neighbourhood of node {asked} was kept: only those of the nodes that are worst at the output.")
+    order = [str(node) for node in worst if str(node) in known]
+    return pick.pick("Neighbourhood of node", "node", {node: node for node in dict.fromkeys([*order, *known])})
+
+
+def show_nodes(frame: pd.DataFrame, key: str = "worst") -> None:
+    """Table of nodes; choosing a row opens its neighbourhood, as the drop-down below does."""
+    nodes = [str(node) for node in frame["node"]]
+    st.dataframe(frame, hide_index=True, column_config=headings(frame), height=246, key=key,
+                 selection_mode="single-row", on_select=lambda: _open(key, nodes))  # fmt: skip
+    download_csv(frame, key)
+
+
+def _open(key: str, nodes: Sequence[str]) -> None:
+    chosen = st.session_state[key]["selection"]["rows"]
+    if chosen:
+        st.session_state["node"] = nodes[chosen[0]]
+
+
+def choose_kind() -> str:
+    """'local' or 'accumulated' error."""
+    return pick.pick_short("Error", "kind", {"Accumulated": "accumulated", "Local": "local"})
+
+
+METRICS = {
+    "Relative error": "error_mean",
+    "MSE": "mse",
+    "SQNR (dB)": "sqnr_db",
+    "RMSE in steps (rmse/scale)": "rmse_scale",
+}
+
+
+def choose_metric() -> str:
+    """Column of the degree table."""
+    return pick.pick("Metric", "metric", METRICS)

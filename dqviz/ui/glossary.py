@@ -1,0 +1,64 @@
+"""The words of the field, each in two or three plain sentences: help texts and popovers."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+TERMS: dict[str, str] = {
+    "local error": (
+        "What one quantizer does to the values that arrive at it: e = Q(x) - x. "
+        "It says which quantizer is rough, not what came in already wrong."
+    ),
+    "accumulated error": (
+        "The quantized network's value at this place minus the value of its twin: the same trained weights with all "
+        "quantizers switched off. It holds everything that went wrong up to here."
+    ),
+    "relative error": "Length of a node's error over the length of its value: ||e|| / ||x||. 0.1 means 10 %.",
+    "MSE": "Mean squared error: the mean of e² over nodes and channels, in the squared unit of the value.",
+    "SQNR": (
+        "Signal to quantization noise: 10 log10(sum x² / sum e²) in decibels. Higher is better; one bit more is worth "
+        "about 6 dB."
+    ),
+    "rmse/scale": (
+        "Root mean squared error counted in quantization steps. Pure rounding gives 1/√12 = 0.289 whatever the bits; "
+        "anything above it is clipping."
+    ),
+    "rounding and clipping": (
+        "A value inside the range is rounded to the nearest level; a value outside is clipped to the end of the range. "
+        "Wide ranges cost rounding, narrow ranges cost clipping."
+    ),
+    "growth exponent": (
+        "Slope of log error on log in-degree. 0: no growth; 0.5: the error doubles when the degree is four times "
+        "larger; 1: error in proportion to degree. The interval is a 95 % bootstrap over nodes."
+    ),
+    "flip": "A node flips when the quantized network predicts another class than its twin with the quantizers off.",
+    "in-degree": "Number of edges that arrive at a node, without self-loops, in the graph as loaded.",
+    "protection": (
+        "While training, a protected node and the messages it sends stay at full precision in that step. "
+        "p = p_min + (p_max - p_min) F(d), with F the share of nodes whose in-degree is at most d. "
+        "At evaluation nothing is protected."
+    ),
+    "levels used": (
+        "A quantizer of b bits has 2^b levels. The entropy says how many bits of them the values really use: "
+        "an INT4 site with 2 bits of entropy wastes half of its bits."
+    ),
+    "clipped share": "Share of values outside the quantizer's range: each is replaced by the end of the range.",
+    "profile": (
+        "paper: every site of the published method is quantized, messages included. integer: products of messages "
+        "stay in int32, without requantization per edge, which is what fast kernels run."
+    ),
+    "paired difference": (
+        "The difference between two methods at the same seed, then its mean over seeds with a bootstrap interval. "
+        "It is called a difference only when the interval excludes 0."
+    ),
+    "p10 to p90": "Eight of ten repetitions took a time in this interval.",
+    "exact": "The integer kernel gives the same bits as the reference in 64-bit integers.",
+    "seeds": "Each seed is one training from another random start; means and intervals are taken over seeds.",
+}  # fmt: skip
+
+
+def show_terms(*terms: str) -> None:
+    """One popover for the words a chart uses."""
+    with st.popover("Glossary", icon=":material/help:", type="tertiary"):
+        for term in terms:
+            st.markdown(f"**{term[0].upper()}{term[1:]}**  \n{TERMS[term]}")

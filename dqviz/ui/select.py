@@ -1,0 +1,117 @@
+"""What the charts of a page are about: study, runs, layer and site, local or accumulated error, metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import streamlit as st
+
+from dqviz.runs.ledger import RunRow, StudyRow
+from dqviz.ui import names, pick
+from dqviz.ui.page import Nothing
+from dqviz.ui.store import have, known, studies, study_runs
+
+MOST_LINES = 7  # PAGES.md: at most seven lines in a chart; a person may still choose more
+FULL_PRECISION = 32
+
+
+class Named(Protocol):
+    """What names a group of seeds (analysis.Identity)."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def arch(self) -> str: ...
+
+
+Record = Mapping[str, Any]
+Grouping = Callable[[Sequence[Record]], Mapping[Any, Sequence[Record]]]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A study and finished runs of it, all seeds of each chosen group."""
+
+    study_id: str
+    name: str
+    rows: tuple[RunRow, ...]
+
+    @property
+    def ids(self) -> list[str]:
+        return [row.run_id for row in self.rows]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """One JSON row a run, as `study show --json` prints it."""
+        return [row.row() for row in self.rows]
+
+    def having(self, table: str) -> Chosen:
+        return Chosen(self.study_id, self.name, tuple(have(self.rows, table)))
+
+
+def labelled(rows: Sequence[StudyRow]) -> dict[str, StudyRow]:
+    """What a study is called in every selector and link: its name, with its id where two have the same."""
+    labels = names.unique([row.name for row in rows], [row.study_id for row in rows])
+    return dict(zip(labels, rows, strict=True))
+
+
+def choose_study(width: pick.Width = 220) -> Chosen:
+    """All finished runs of one study. Nothing when none has finished yet."""
+    rows = labelled(studies())
+    if not rows:
+        raise Nothing("No study has been trained on this computer yet, and the demo study is not installed.")
+    study = pick.pick("Study", "study", rows, width=width)
+    finished = tuple(row for row in study_runs(study.study_id) if row.kind == "train" and row.state == "finished")
+    return Chosen(study.study_id, study.name, finished)
+
+
+def choose_runs(
+    grouping: Grouping, table: str = "", quantized: bool = False, protecting: bool = False, every: bool = False
+) -> Chosen:
+    """Study and groups of runs. `grouping` is analysis.seeds_by_variant: one name for the selector and the chart.
+
+    `table`: only runs that left it behind. `quantized`: without full precision. `protecting`: only methods that protect
+    nodes. `every`: all groups are chosen at first, not one architecture's.
+    """
+    left, right = st.columns([2, 5], vertical_alignment="bottom")  # one below the other on a narrow screen
+    with left:
+        study = choose_study(width="stretch")
+    rows = {row.run_id: row for row in study.rows if not quantized or row.bits != FULL_PRECISION}
+    if protecting:
+        rows = {run_id: row for run_id, row in rows.items() if protects(row.method)}
+    if table:
+        rows = {row.run_id: row for row in have(list(rows.values()), table)}
+    if not rows:
+        raise Nothing(f"No finished run of “{names.plain(study.name)}” has what this page shows yet.")
+    groups = grouping([row.row() for row in rows.values()])
+    options = {who.label: [rows[str(record["run_id"])] for record in found] for who, found in groups.items()}
+    first = list(options) if every else first_family(list(groups))
+    with right:
+        chosen = pick.pick_many("Runs (each with all its seeds)", "runs", options, first)
+    if not chosen:
+        raise Nothing("Choose at least one group of runs above.", url="")
+    return Chosen(study.study_id, study.name, tuple(row for group in chosen for row in group))
+
+
+def first_family(groups: Sequence[Named]) -> list[str]:
+    """The groups of the first architecture, at most seven: colour tells methods, dash tells bits."""
+    return [who.label for who in groups if who.arch == groups[0].arch][:MOST_LINES]
+
+
+def protects(method: str) -> bool:
+    """Whether a method protects nodes, by the settings it has."""
+    return any(row.name == method and "p_max" in row.schema.get("properties", {}) for row in known().rows("method"))
+
+
+def choose_run(chosen: Chosen, timed: bool = False) -> RunRow:
+    """One run of the chosen groups: a seed. `timed`: those that have a timing come first."""
+    rows = list(chosen.rows)
+    if timed:
+        done = {row.run_id for row in have(rows, "latency")}
+        rows.sort(key=lambda row: (row.run_id not in done, row.test_accuracy_integer is None))
+    if not rows:
+        raise Nothing(f"No run of “{names.plain(chosen.name)}” has finished yet.")
+    labels = names.unique([names.run_name(row) for row in rows], [row.run_id for row in rows])
+    return pick.pick("Run", "run", dict(zip(labels, rows, strict=True)), width=320)

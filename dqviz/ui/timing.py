@@ -1,0 +1,120 @@
+"""Timings of runs: reading them, and asking for one (an exclusive job that waits until nothing trains)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dqviz.columns import TABLES
+from dqviz.errors import BadInput
+from dqviz.registry import one_sentence
+from dqviz.runs.ledger import RunRow
+from dqviz.spec import MeasureSpec
+from dqviz.ui.jobs import act, active
+from dqviz.ui.store import have, ledger, read_table, tables
+from dqviz.ui.timed import WHOLE, show_exactness
+
+BUSY_SHARE = 0.5  # load average a core above which a timing is not worth much
+NO_TIMINGS = pd.DataFrame(columns=[str(column) for column in TABLES["latency"]])
+
+
+def timings(rows: Sequence[RunRow], run: RunRow) -> pd.DataFrame:
+    """The one measurement that `run` was part of (all bit widths were timed in the same rounds), or an empty table.
+
+    Tables of several measurements are never put together: a ratio holds only between times of the same rounds.
+    """
+    timed = have(other_widths(rows, run), "latency")
+    return read_table(timed[0], "latency") if timed else NO_TIMINGS
+
+
+def widest_timing(rows: Sequence[RunRow]) -> pd.DataFrame:
+    """The measurement of a study that timed the most bit widths together, or an empty table."""
+    timed = have(rows, "latency")
+    read = tables(timed, "latency")
+    found = [table for row in timed if (table := read(row.run_id)) is not None]
+    return max(found, key=lambda one: one["precision"].nunique()) if found else NO_TIMINGS
+
+
+def other_widths(rows: Sequence[RunRow], row: RunRow) -> list[RunRow]:
+    """`row`, then the runs that differ from it in nothing but their bits."""
+    return [row, *(one for one in rows if family(one) == family(row) and one.run_id != row.run_id)]
+
+
+def family(row: RunRow) -> tuple[str | int, ...]:
+    """What runs have in common that were timed together: everything but their bits."""
+    return row.dataset, row.arch, row.method, row.profile, row.seed
+
+
+def latency_ms(row: RunRow, found: pd.DataFrame | None) -> float | None:
+    """Median time of the whole network on the graph it was trained on, at the run's own width; None when not timed."""
+    if found is None:
+        return None
+    precision = "fp32" if row.bits == 32 else f"int{row.bits}"
+    mine = found[found["op"].isin(WHOLE) & (found["precision"] == precision) & (found["graph"] == row.dataset)]
+    return float(mine["median_ms"].min()) if len(mine) else None
+
+
+def with_costs(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
+    """JSON rows with size_bytes and, where it was timed, latency_ms."""
+    timed = {row.run_id: row for row in have(rows, "latency")}
+    read = tables(list(timed.values()), "latency")
+    families = {family(row): row for row in reversed(timed.values())}
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        source = timed.get(row.run_id) or families.get(family(row))
+        table = read(source.run_id) if source else None
+        cost = {"size_bytes": row.summary.get("size_bytes"), "latency_ms": latency_ms(row, table)}
+        found.append(row.row() | cost)
+    return found
+
+
+def show_measure(rows: Sequence[RunRow], row: RunRow, found: pd.DataFrame) -> None:
+    """The button that asks for a timing, and what stands in its way."""
+    waiting = active()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.popover("Settings", icon=":material/tune:"):
+            threads = st.number_input("Threads", value=min(2, os.cpu_count() or 1), step=1, key="measure-threads")
+            repeats = st.number_input("Repetitions", value=30, step=5, key="measure-repeats")
+        st.button("Measure now", type="primary", icon=":material/timer:", key="measure", on_click=act,
+                  args=(_submit, other_widths(rows, row), int(threads), int(repeats)))  # fmt: skip
+        if len(found):
+            show_exactness(found)
+        if disturbed(row):
+            st.badge("timed on a busy computer", icon=":material/warning:", color="orange")
+        if any(getattr(one.spec, "target", "") == row.run_id for one in waiting):
+            st.caption("A timing of this run is under way or queued; it waits until this computer is quiet.")
+        elif waiting:
+            st.caption("Trainings are running or queued: the timing starts when they are done, alone.")
+        elif busy():
+            st.caption(":material/warning: This computer is busy with something else; timings will scatter.")
+        else:
+            st.caption("Runs alone: no training starts while it lasts.")
+
+
+def disturbed(row: RunRow) -> bool:
+    """Whether the newest timing of this run says that other work went on beside it."""
+    newest = ledger().measures(row.run_id)[:1]
+    return any(bool(measure.summary.get("busy")) for measure in newest)
+
+
+def busy() -> bool:
+    """Whether other work keeps more than half of the cores occupied (1 minute load average)."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY_SHARE * (os.cpu_count() or 1)
+
+
+def _submit(widths: Sequence[RunRow], threads: int, repeats: int) -> None:
+    first, *others = widths
+    beside = tuple(row.run_id for row in others if row.state == "finished")
+    ledger().submit_measure(make_measure(target=first.run_id, beside=beside, threads=threads, repeats=repeats))
+
+
+def make_measure(**values: Any) -> MeasureSpec:
+    """A MeasureSpec; BadInput in one sentence when a number does not fit."""
+    try:
+        return MeasureSpec(**values)
+    except ValueError as error:
+        raise BadInput(one_sentence("Timing", error)) from error

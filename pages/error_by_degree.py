@@ -1,0 +1,62 @@
+"""Error by degree: how large the error of a node is, whether it grows with in-degree, and which nodes suffer most."""
+
+from __future__ import annotations
+
+from dqviz import analysis, plots, ui
+
+TERMS = ("relative error", "MSE", "SQNR", "rmse/scale", "local error", "accumulated error", "in-degree")
+draw = ui.drawer(analysis.group_runs)
+
+
+def main() -> None:
+    figure, info = draw(chosen, analysis.error_by_degree, plots.plot_error_by_degree, "degree", site, kind, metric)
+    _, slopes = draw(chosen, analysis.growth, plots.plot_growth, "growth", site)
+    figures = [*ui.error_figures(info.lines, metric), ui.growth_figure(slopes.exponents, kind)]
+    ui.show_figures([*figures, ui.flip_figure(chosen.rows)])
+    ui.show(figure, info, "error-by-degree", TERMS)
+
+
+def parts() -> None:
+    drawn = draw(chosen, analysis.error_parts, plots.plot_error_parts, "degree", site)
+    ui.show(*drawn, "error-parts", ("rounding and clipping", "MSE"))
+
+
+def growth() -> None:
+    drawn = draw(chosen, analysis.growth, plots.plot_growth, "growth", site)
+    ui.show(*drawn, "growth", ("growth exponent", "in-degree"))
+
+
+def accuracy() -> None:
+    split = ui.choose_split()
+    drawn = draw(chosen, analysis.accuracy_by_degree_info, plots.plot_accuracy_by_degree, "accuracy", split)
+    ui.show(*drawn, "accuracy-by-degree", ("flip", "in-degree"))
+
+
+def sites() -> None:
+    drawn = draw(chosen, analysis.site_errors, plots.plot_site_errors, "degree", kind)
+    ui.show(*drawn, "site-errors", ("local error", "accumulated error", "relative error"))
+
+
+def worst() -> None:
+    run = ui.choose_run(chosen)
+    info = analysis.worst_nodes(ui.read_table(run, "nodes"), site, 20, kind)
+    ui.show(plots.plot_worst_nodes(info), info, "worst-nodes", ("flip", "relative error"), tabled=False)
+    ui.show_nodes(info.table)
+    neighbourhood(run, info.table["node"].tolist())
+
+
+def neighbourhood(run: ui.RunRow, nodes: list[int]) -> None:
+    stored = ui.artifact(run, "neighbourhoods") or {}
+    info = analysis.neighbourhood(stored[ui.choose_node(stored, nodes)])
+    ui.show(plots.plot_neighbourhood(info), info, "neighbourhood", ("flip", "in-degree"))
+
+
+with ui.page("error_by_degree"):
+    chosen = ui.choose_runs(analysis.seeds_by_variant, "degree", quantized=True)
+    with ui.selectors():
+        site = ui.choose_site(chosen, "degree")
+        kind = ui.choose_kind()
+        metric = ui.choose_metric()
+    main()
+    ui.show_tabs({"Rounding and clipping": parts, "Growth": growth, "Accuracy and flips": accuracy, "All sites": sites,
+                  "Worst nodes": worst})  # fmt: skip

@@ -1,0 +1,33 @@
+"""Latency: what integer inference gains, against named baselines, with the accuracy it costs beside it."""
+
+from __future__ import annotations
+
+from dqviz import analysis, plots, ui
+
+
+def main() -> None:
+    info = analysis.latency_bars(timings)
+    ui.show_figures([*ui.speed_figures(info.panels), ui.integer_figure(run)])
+    ui.show_measure(study.rows, run, timings)
+    if timings.empty:
+        raise ui.Nothing("This run has not been timed yet: press “Measure now”. It waits until nothing trains.", url="")
+    ui.show(plots.plot_latency_bars(info), info, "latency", ("p10 to p90", "exact"))
+    ui.show_slower(timings)
+
+
+def operations() -> None:
+    info = analysis.latency_operations(timings)
+    ui.show(plots.plot_latency_operations(info), info, "operations", ("p10 to p90", "exact"))
+
+
+def bandwidth() -> None:
+    ui.show_bandwidth(timings)
+
+
+with ui.page("latency"):
+    with ui.selectors():
+        study = ui.choose_study()
+        run = ui.choose_run(study, timed=True)
+    timings = ui.timings(study.rows, run)
+    main()
+    ui.show_tabs({"By operation": operations, "Bytes and bandwidth": bandwidth})

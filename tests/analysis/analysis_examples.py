@@ -1,0 +1,167 @@
+"""A small study with known shape, made by the real analysis from generated values: no run needed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dqviz.analysis import SiteView, accuracy_by_degree, analyse, protection
+from dqviz.columns import error_column
+
+NUM_NODES = 400
+CHANNELS = 6
+SITES = ("input", "weight", "message", "aggregate", "update")
+
+
+def quantize(x: np.ndarray, bits: int, lo: float, hi: float) -> dict[str, Any]:
+    """Affine quantization on [lo, hi] widened to contain 0: fields of a SiteView."""
+    lo, hi = min(lo, 0.0), max(hi, 0.0)
+    scale = float(np.float32((hi - lo) / (2**bits - 1)))
+    zero = round(-lo / scale)
+    xq = (np.clip(np.rint(x / scale) + zero, 0, 2**bits - 1) - zero) * scale
+    ends = {"lo": -zero * scale, "hi": (2**bits - 1 - zero) * scale}
+    return {**ends, "bits": bits, "scale": scale, "zero_point": float(zero), "xq": xq.astype(np.float32)}
+
+
+def view(x: np.ndarray, bits: int = 4, key: str = "0/update", lo: float | None = None, hi: float | None = None,
+         **fields: Any) -> SiteView:  # fmt: skip
+    """A view of `x` quantized on its own range, or on [lo, hi]."""
+    layer, *part, site = key.split("/")
+    ends = (float(x.min()) if lo is None else lo, float(x.max()) if hi is None else hi)
+    named = {"key": key, "layer": int(layer), "part": "/".join(part), "site": site, "order": 0, "signed": False}
+    return SiteView(**(named | {"x": x} | quantize(x, bits, *ends) | fields))
+
+
+def untouched(x: np.ndarray, key: str = "0/aggregate", **fields: Any) -> SiteView:
+    layer, *part, site = key.split("/")
+    named = {
+        "key": key,
+        "layer": int(layer),
+        "part": "/".join(part),
+        "site": site,
+        "order": 0,
+        "signed": False,
+        "bits": 32,
+    }
+    none = dict.fromkeys(("lo", "hi", "scale", "zero_point"), np.nan)
+    return SiteView(**(named | none | {"x": x, "xq": x} | fields))
+
+
+def graph(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(target of each edge, in-degree): a heavy tail and some isolated nodes."""
+    rng = np.random.default_rng(seed)
+    weight = rng.pareto(1.3, NUM_NODES) + 0.05
+    target = np.sort(rng.choice(NUM_NODES, 4 * NUM_NODES, p=weight / weight.sum()))
+    return target, np.bincount(target, minlength=NUM_NODES)
+
+
+def views(bits: int, seed: int, noise: float) -> list[SiteView]:
+    target, degree = graph()
+    rng = np.random.default_rng(seed)
+    found = []
+    for order, (layer, site) in enumerate((layer, site) for layer in (0, 1) for site in SITES):
+        rows = len(target) if site == "message" else CHANNELS if site == "weight" else NUM_NODES
+        x = rng.standard_normal((rows, CHANNELS)).astype(np.float32)
+        if site == "aggregate":
+            x = (np.abs(x) * np.sqrt(degree + 0.1)[:, None]).astype(np.float32)
+        reference = x + noise * rng.standard_normal(x.shape).astype(np.float32)
+        key, node = f"{layer}/{site}", target if site == "message" else None
+        per_node = site != "weight"
+        fields = {"order": order, "node": node, "per_node": per_node, "reference": reference if per_node else None}
+        found.append(untouched(x, key, **fields) if bits == 32 else view(x, bits, key, **fields))
+    return found
+
+
+@lru_cache(maxsize=32)
+def run_tables(method: str, bits: int, seed: int) -> dict[str, pd.DataFrame]:
+    """All tables of one run."""
+    _, degree = graph()
+    rng = np.random.default_rng([bits, seed])
+    noise = 0.0 if bits == 32 else {"dq": 0.3, "qat": 0.5}.get(method, 0.4) / bits
+    tables = analyse(views(bits, seed, noise), degree, seed=seed)
+    p = protection(degree, 0.1, 0.3) if method == "dq" else np.zeros(NUM_NODES)
+    label = np.arange(NUM_NODES) % 4
+    twin = np.where(rng.random(NUM_NODES) < 0.2, (label + 1) % 4, label)
+    flip = rng.random(NUM_NODES) < noise * 0.6
+    nodes = pd.DataFrame({
+        "node": np.arange(NUM_NODES), "graph": 0, "degree": degree, "label": label,
+        "split": np.where(np.arange(NUM_NODES) % 3 == 0, "train", "test"), "prediction_twin": twin,
+        "prediction": np.where(flip, (twin + 1) % 4, twin),
+        "prediction_integer": pd.array([pd.NA] * NUM_NODES, "Int64"),
+        "protection": p,
+        "protected_frequency": rng.binomial(200, p) / 200 if method == "dq" else np.nan,
+    })  # fmt: skip
+    tables["accuracy"] = accuracy_by_degree(nodes)
+    tables["nodes"] = pd.concat([nodes, tables.pop("node_errors")], axis=1)
+    epoch = np.arange(60)
+    tables["metrics"] = pd.DataFrame({
+        "epoch": epoch, "loss_train": 2 * np.exp(-epoch / 20), "loss_val": 2.1 * np.exp(-epoch / 25),
+        "accuracy_train": 1 - 0.7 * np.exp(-epoch / 15), "epoch_ms": 5.0,
+        "accuracy_val": 0.8 - noise - 0.6 * np.exp(-epoch / 15) + 0.01 * rng.standard_normal(60),
+    })  # fmt: skip
+    tables["sites"] = pd.DataFrame({
+        "epoch": epoch, "key": "1/aggregate", "layer": 1, "part": "", "site": "aggregate", "bits": bits,
+        "lo": -0.1 * epoch**0.5, "hi": 1 + 0.3 * epoch**0.5, "scale": 0.1, "zero_point": 0.0,
+    })  # fmt: skip
+    assert error_column("1/aggregate", "local") in tables["nodes"]
+    return tables
+
+
+def rows(combinations: tuple[tuple[str, int], ...] = (("fp32", 32), ("qat", 4), ("dq", 4)), seeds: int = 6,
+         archs: tuple[str, ...] = ("gcn",)) -> list[dict[str, Any]]:  # fmt: skip
+    """JSON rows of finished runs."""
+    rng = np.random.default_rng(0)
+    base = {"fp32": 0.81, "qat": 0.74, "dq": 0.78}
+    return [
+        {"run_id": f"{method}:{bits}:{seed}", "kind": "train", "state": "finished", "dataset": "cora", "arch": arch,
+         "method": method, "bits": bits, "bits_label": "FP32" if bits == 32 else f"INT{bits}", "profile": "paper",
+         "seed": seed, "epochs": 200, "val_accuracy": 0.8, "test_accuracy_integer": None, "error": None,
+         "test_accuracy": base.get(method, 0.7) + 0.008 * rng.standard_normal(), "epoch_ms_median": 5.0,
+         "latency_ms": 40.0 / bits + {"dq": 0.2}.get(method, 0.0), "size_bytes": 1000 * bits}
+        for arch in archs for method, bits in combinations for seed in range(seeds)
+    ]  # fmt: skip
+
+
+def table(name: str) -> Any:
+    """Reader of one table for `group_runs`."""
+
+    def read(run_id: str) -> pd.DataFrame:
+        method, bits, seed = run_id.split(":")
+        return run_tables(method, int(bits), int(seed))[name]
+
+    return read
+
+
+def facts() -> dict[str, Any]:
+    _, degree = graph()
+    values, counts = np.unique(degree, return_counts=True)
+    rng = np.random.default_rng(0)
+    return {
+        "degree_table": {str(d): int(c) for d, c in zip(values, counts, strict=True)},
+        "sample": {"graph": 0, "node": list(range(30)), "xy": rng.uniform(-1, 1, (30, 2)).tolist(),
+                   "edges": rng.integers(0, 30, (60, 2)).tolist(), "degree": degree[:30].tolist()},
+    }  # fmt: skip
+
+
+def latency() -> pd.DataFrame:
+    base = {"graph": "cora", "num_nodes": 2708, "num_edges": 10556, "features": 16, "threads": 2, "repeats": 30,
+            "bytes_moved": 1000}  # fmt: skip
+    times = [
+        ("gcn", "pyg", "fp32", 2.0, None), ("gcn", "fbgemm", "fp32", 0.8, None), ("gcn", "numba", "int8", 0.4, True),
+        ("gcn", "numba", "int4", 0.5, True), ("spmm", "fbgemm", "fp32", 0.3, None),
+        ("spmm", "numba", "int8", 0.1, True), ("epoch-gcn", "pyg", "fp32", 60.0, None),
+    ]  # fmt: skip
+    names = ("op", "backend", "precision", "median_ms", "exact")
+    frame = pd.DataFrame([base | dict(zip(names, one, strict=True)) for one in times])
+    return frame.assign(p10_ms=0.9 * frame["median_ms"], p90_ms=1.2 * frame["median_ms"])
+
+
+def piece() -> dict[str, Any]:
+    ids = [7, 3, 9, 12]
+    return {"nodes": ids, "edges": [[3, 7], [9, 7], [12, 7], [3, 9]], "left_out": 2,
+            "xy": {str(i): [0.1 * i, -0.05 * i] for i in ids}, "degree": {str(i): i for i in ids},
+            "error": {"7": 0.9, "3": 0.2, "9": None, "12": 0.4},
+            "flip": {"7": True, "3": False, "9": True, "12": False}, "label": {str(i): 1 for i in ids}}  # fmt: skip

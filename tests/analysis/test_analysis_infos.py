@@ -1,0 +1,283 @@
+"""What charts show and say, on a small study whose numbers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dqviz import analysis
+from dqviz.analysis.info import Info
+from dqviz.analysis.infos.paired_differences import verdict
+from dqviz.analysis.published import READ, UNVERIFIED, published
+from dqviz.analysis.words import count, growth, listing, number
+from dqviz.errors import BadInput
+from tests.analysis import analysis_examples as examples
+
+KEY = "1/aggregate"
+
+
+def groups(name: str, **kwargs: object) -> list[analysis.Group]:
+    return analysis.group_runs(examples.rows(**kwargs), examples.table(name))  # type: ignore[arg-type]
+
+
+def test_seeds_are_one_group() -> None:
+    found = groups("degree")
+    assert [group.label for group in found] == ["FP32", "QAT INT4", "Degree-Quant INT4"]
+    assert all(group.seeds == tuple(range(6)) for group in found)
+
+
+def test_labels_say_what_differs() -> None:
+    labels = [who.label for who in analysis.seeds_by_variant(examples.rows(archs=("gcn", "gin"), seeds=1))]
+    assert labels[0] == "FP32, GCN"
+    assert len(set(labels)) == 6
+
+
+def test_the_same_seed_with_other_settings_is_another_group() -> None:
+    rows = examples.rows((("dq", 4),), seeds=2)
+    found = analysis.seeds_by_variant([*rows, *rows])
+    assert [who.label for who in found] == ["Degree-Quant INT4", "Degree-Quant INT4 (2)"]
+    assert all(len(members) == 2 for members in found.values())
+
+
+def test_a_run_without_the_table_is_left_out() -> None:
+    def missing(run_id: str) -> pd.DataFrame | None:
+        if run_id.endswith(":0"):
+            raise FileNotFoundError(run_id)
+        return None if run_id.endswith(":1") else pd.DataFrame({"a": [1]})
+
+    assert analysis.group_runs(examples.rows(seeds=3), missing)[0].seeds == (2,)
+
+
+def test_a_map_of_bits_is_mixed() -> None:
+    row = examples.rows((("dq", 4),), seeds=1)[0] | {"bits": None}
+    who = next(iter(analysis.seeds_by_variant([row])))
+    assert (who.label, who.bits) == ("Degree-Quant mixed", 0)
+
+
+def test_error_by_degree_means_over_seeds() -> None:
+    info = analysis.error_by_degree(groups("degree"), KEY, "local", "mse")
+    frames = [examples.run_tables("qat", 4, seed)["degree"] for seed in range(6)]
+    first = [frame[(frame["key"] == KEY) & (frame["kind"] == "local")]["mse"].iloc[0] for frame in frames]
+    line = next(line for line in info.lines if line.label == "QAT INT4")
+    assert line.y[0] == pytest.approx(np.mean(first))
+    assert (line.low <= line.y).all()
+    assert (line.y <= line.high).all()
+    assert info.nodes["nodes"].sum() == examples.NUM_NODES
+    assert "QAT INT4" in info.sentence
+
+
+def test_one_seed_keeps_the_interval_over_nodes() -> None:
+    info = analysis.error_by_degree(groups("degree", seeds=1), KEY, "local", "error_mean")
+    table = examples.run_tables("dq", 4, 0)["degree"]
+    own = table[(table["key"] == KEY) & (table["kind"] == "local")]
+    np.testing.assert_allclose(info.lines[-1].low, own["error_lo"])
+    assert len(info.lines[-1].median)
+
+
+def test_unknown_choices_are_listed() -> None:
+    with pytest.raises(BadInput, match="accumulated, local"):
+        analysis.error_by_degree([], KEY, "total")
+    with pytest.raises(BadInput, match="sqnr_db"):
+        analysis.error_by_degree([], KEY, "local", "snr")
+    with pytest.raises(BadInput, match="loss_val"):
+        analysis.learning_curves([], "accuracy")
+    with pytest.raises(BadInput, match="latency_ms, size_bytes"):
+        analysis.pareto([], "cost")
+    with pytest.raises(BadInput, match="QAT INT4"):
+        analysis.paired_differences(examples.rows(), "PTQ INT4")
+    with pytest.raises(BadInput, match="local errors only"):
+        analysis.site_errors(groups("ranges"), "accumulated")
+
+
+def test_parts_name_clipping() -> None:
+    def clip(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(mse_clipping=frame["mse_rounding"] * np.arange(len(frame)))
+
+    found = analysis.group_runs(examples.rows(seeds=1), lambda run: clip(examples.table("degree")(run)))
+    info = analysis.error_parts(found, KEY)
+    assert "clipping makes" in info.sentence
+    assert [part.who.method for part in info.parts] == ["qat", "dq"]  # full precision has neither part
+
+
+def test_growth_says_which_way() -> None:
+    info = analysis.growth(groups("growth"), KEY)
+    assert {one.kind for one in info.exponents} == {"local", "accumulated"}
+    assert "falls with in-degree" in info.sentence  # the error is constant, the value grows as sqrt(n)
+
+
+def test_aggregation_exponent_is_that_of_the_values() -> None:
+    info = analysis.aggregation_growth(groups("aggregation"))
+    assert info.key == "1/aggregate"
+    assert info.slopes["FP32"] == pytest.approx((0.5, 0.5), abs=0.06)
+    assert [name for name, _, _ in info.references] == ["O(n)", "O(√n)", "O(1)"]
+    for (_, x, y), power in zip(info.references, (1.0, 0.5, 0.0), strict=True):
+        assert np.log(y[-1] / y[0]) / np.log(x[-1] / x[0]) == pytest.approx(power, abs=1e-9)
+
+
+def test_sites_in_order_of_execution() -> None:
+    local = analysis.site_errors(groups("ranges"), "local")
+    assert local.keys[:3] == ("0/input", "0/weight", "0/message")
+    accumulated = analysis.site_errors(groups("degree"), "accumulated")
+    assert "0/weight" not in accumulated.keys
+    assert accumulated.lines[1].y.max() == pytest.approx(accumulated.table.query("method == 'qat'")["error_mean"].max())
+
+
+def test_worst_nodes_are_the_worst() -> None:
+    nodes = examples.run_tables("qat", 4, 0)["nodes"]
+    info = analysis.worst_nodes(nodes, KEY, 7)
+    assert len(info.table) == 7
+    assert info.table["error_mean"].is_monotonic_decreasing
+    assert info.table["error_mean"].iloc[0] == nodes[f"{KEY}|accumulated"].max()
+    assert analysis.worst_nodes(nodes, "9/none").table.empty
+
+
+def test_histogram_has_range_and_levels() -> None:
+    info = analysis.site_histogram(groups("histograms"), groups("ranges"), KEY)
+    full, qat, _ = info.histograms
+    assert np.isnan(full.lo)
+    assert len(qat.levels) == 16
+    assert qat.share.sum() == pytest.approx(1.0)
+
+
+def test_bands_show_the_tail_of_hubs() -> None:
+    info = analysis.degree_bands(groups("quantiles"), KEY, groups("ranges"))
+    assert info.bands[0].values.shape == (9, len(info.bands[0].names))
+    assert "hubs stretch the range" in info.sentence
+
+
+def test_levels_used_finds_the_wasted_site() -> None:
+    assert "0/aggregate" in analysis.levels_used(groups("ranges")).sentence
+
+
+def test_protection_shares_by_hand() -> None:
+    facts = {"degree_table": {"0": 1, "2": 2, "5": 1}}
+    info = analysis.protection_curve(facts, 0.1, 0.3)
+    assert info.p.tolist() == pytest.approx([0.15, 0.25, 0.3])
+    assert info.node_share == pytest.approx((0.15 + 2 * 0.25 + 0.3) / 4)
+    assert info.edge_share == pytest.approx((4 * 0.25 + 5 * 0.3) / 9)
+
+
+def test_a_mask_is_drawn_with_the_probabilities() -> None:
+    facts = examples.facts()
+    shares = [analysis.mask_sample(facts, 0.2, 0.2, seed).protected.mean() for seed in range(60)]
+    assert np.mean(shares) == pytest.approx(0.2, abs=0.05)
+    assert not analysis.mask_sample(facts, 0.0, 0.0).protected.any()
+    np.testing.assert_array_equal(*(analysis.mask_sample(facts, 0.1, 0.4, 3).protected for _ in range(2)))
+
+
+def test_measured_frequency_follows_the_probability() -> None:
+    info = analysis.protection_frequency(groups("nodes"))
+    assert [line.label for line in info.lines] == ["Degree-Quant INT4"]
+    np.testing.assert_allclose(info.lines[0].y, info.lines[0].x, atol=0.06)
+    assert sum(info.nodes[0]) == 6 * examples.NUM_NODES
+
+
+def test_speedup_is_against_the_fastest_baseline_and_pyg() -> None:
+    info = analysis.latency_bars(examples.latency())
+    ((_, bars),) = info.panels
+    int8 = next(bar for bar in bars if bar.precision == "int8")
+    assert (int8.speedup, int8.speedup_pyg) == pytest.approx((2.0, 5.0))
+    assert "2 times as fast as the fastest FP32 (fbgemm" in info.sentence
+    assert [name for name, _ in analysis.latency_operations(examples.latency()).panels] == ["spmm on cora"]
+
+
+def test_a_slower_integer_run_is_said_to_be_slower() -> None:
+    slow = examples.latency().assign(median_ms=lambda f: f["median_ms"].where(f["precision"] == "fp32", 3.0))
+    assert "no integer run beats the fastest FP32" in analysis.latency_bars(slow).sentence
+
+
+def test_table_shows_what_differs_and_what_was_published() -> None:
+    table = analysis.compare_table(examples.rows()).table
+    assert {"method", "bits"} <= set(table)
+    assert not {"dataset", "arch", "profile", "epochs"} & set(table)
+    assert table["reported"].tolist() == pytest.approx([0.814, 0.772, 0.783])
+    assert set(table["reported_mark"]) == {UNVERIFIED}
+    assert table["seeds"].tolist() == [6, 6, 6]
+
+
+def test_published_figures_carry_their_mark() -> None:
+    found = published("reddit-binary", "gin", "dq", 4)
+    assert found is not None
+    assert (found.mean, found.mark) == (pytest.approx(0.862), READ)
+    assert published("cora", "sage", "dq", 4) is None
+
+
+def test_differences_are_paired() -> None:
+    """Seeds differ by far more than the methods do; only pairs show the difference."""
+    rows = [{"run_id": f"{m}{s}", "method": m, "bits": 4, "arch": "gcn", "dataset": "cora", "seed": s,
+             "test_accuracy": 0.5 + 0.04 * s + gain + 0.001 * (-1) ** s}
+            for m, gain in (("qat", 0.0), ("dq", 0.012)) for s in range(10)]  # fmt: skip
+    rows[0]["test_accuracy"] = float(rows[0]["test_accuracy"]) - 0.001
+    (one,) = analysis.paired_differences(rows, "QAT INT4").differences
+    assert one.called
+    assert one.mean == pytest.approx(0.0121)
+    assert one.verdict.startswith("Degree-Quant INT4 is 1.2 points better than QAT INT4 (95 % interval 1.2 to 1.2, 10 ")
+
+
+def test_verdicts_in_words() -> None:
+    assert verdict("A", "B", 0.012, 0.003, 0.021, 10) == (
+        "A is 1.2 points better than B (95 % interval 0.3 to 2.1, 10 paired seeds)."
+    )
+    assert verdict("A", "B", -0.012, -0.021, -0.003, 10) == (
+        "A is 1.2 points worse than B (95 % interval 0.3 to 2.1, 10 paired seeds)."
+    )
+    assert verdict("A", "B", 0.01, -0.002, 0.02, 10).startswith("No difference between A and B can be called")
+    assert "at least 5 are needed" in verdict("A", "B", 0.01, 0.005, 0.02, 2)
+    assert "share no seed" in verdict("A", "B", np.nan, np.nan, np.nan, 0)
+
+
+def test_a_short_baseline_compares_within_each_architecture() -> None:
+    found = analysis.paired_differences(examples.rows(archs=("gcn", "gin")), "FP32").differences
+    assert len(found) == 4
+    assert all(one.baseline.endswith(one.who.arch.upper()) for one in found)
+
+
+def test_pareto_keeps_what_nothing_beats() -> None:
+    info = analysis.pareto(examples.rows(), "size_bytes")
+    assert {p.who.method: p.best for p in info.points} == {"fp32": True, "qat": False, "dq": True}
+    assert analysis.pareto([row | {"latency_ms": None} for row in examples.rows()]).points == ()
+
+
+def test_neighbourhood_counts() -> None:
+    info = analysis.neighbourhood(examples.piece())
+    assert info.edges.tolist() == [[1, 0], [2, 0], [3, 0], [1, 2]]
+    assert np.isnan(info.error[2])
+    assert "2 more are not drawn" in info.sentence
+
+
+def empty_infos() -> dict[str, Info]:
+    nothing: list[analysis.Group] = []
+    no_latency = examples.latency().iloc[:0]
+    return {
+        "degree_histogram": analysis.degree_histogram({}), "learning_curves": analysis.learning_curves(nothing),
+        "error_by_degree": analysis.error_by_degree(nothing, KEY), "error_parts": analysis.error_parts(nothing, KEY),
+        "growth": analysis.growth(nothing, KEY), "accuracy_by_degree": analysis.accuracy_by_degree_info(nothing),
+        "site_errors": analysis.site_errors(nothing), "site_histogram": analysis.site_histogram(nothing, nothing, KEY),
+        "degree_bands": analysis.degree_bands(nothing, KEY), "range_trace": analysis.range_trace(nothing, KEY),
+        "aggregation_growth": analysis.aggregation_growth(nothing), "levels_used": analysis.levels_used(nothing),
+        "protection_curve": analysis.protection_curve({}, 0.0, 0.1), "mask_sample": analysis.mask_sample({}, 0.0, 0.1),
+        "protection_frequency": analysis.protection_frequency(nothing),
+        "latency_bars": analysis.latency_bars(no_latency),
+        "latency_operations": analysis.latency_operations(no_latency),
+        "compare_table": analysis.compare_table([]), "paired_differences": analysis.paired_differences([], "FP32"),
+        "pareto": analysis.pareto([]), "neighbourhood": analysis.neighbourhood({}),
+        "worst_nodes": analysis.worst_nodes(pd.DataFrame(), KEY),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", empty_infos())
+def test_nothing_chosen_still_says_something(name: str) -> None:
+    info = empty_infos()[name]
+    assert info.sentence.endswith(".")
+    assert info.alt.endswith(".")
+
+
+def test_words() -> None:
+    assert [number(v) for v in (0, 0.01234, 1.5, 169343, 1.23e-7, np.nan)] == [
+        "0", "0.0123", "1.5", "169,343", "1.23e-07", "undefined",
+    ]  # fmt: skip
+    assert listing(["a", "b", "c"]) == "a, b and c"
+    assert listing(list("abcdef")) == "a, b, c, d and 2 more"
+    assert growth(2.1) == "grows 2.1 times"
+    assert (count(1, "seed"), count(2708, "node")) == ("1 seed", "2,708 nodes")

@@ -1,0 +1,105 @@
+"""Presets and study files: what they hold, and one sentence for what cannot be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dqviz.errors import BadInput
+from dqviz.runs.presets import preset, presets, read_study, study_of
+
+BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"), [("cora-quick", 30), ("dq-cora", 150), ("dq-citeseer", 150), ("dq-reddit-binary", 50)]
+)
+def test_presets_hold_what_they_say(name: str, runs: int) -> None:
+    assert len(preset(name).runs) == runs
+
+
+def test_every_preset_has_a_summary() -> None:
+    assert all(summary.endswith(".") for summary in presets().values())
+    assert {"demo", "cora-quick", "dq-cora", "dq-citeseer", "dq-reddit-binary"} <= set(presets())
+
+
+def test_a_preset_nobody_wrote_lists_the_choices() -> None:
+    with pytest.raises(BadInput, match="cora-quick, demo"):
+        preset("nope")
+
+
+def test_reddit_has_the_authors_settings() -> None:
+    """METHODS 1.6, the table of the authors' scripts."""
+    runs = preset("dq-reddit-binary").runs
+    found = {(r.method, r.bits): (r.optimizer.lr, r.optimizer.weight_decay) for r in runs}
+    assert found == {
+        ("fp32", 32): (5e-3, 2e-4), ("dq", 8): (5e-3, 2e-4), ("qat", 8): (5e-3, 2e-4), ("dq", 4): (1e-3, 4e-5),
+        ("qat", 4): (5e-2, 4e-5),
+    }  # fmt: skip
+    assert {r.method_settings["p_max"] for r in runs if r.method == "dq" and r.bits == 4} == {0.2}
+    assert {r.optimizer.decay_every for r in runs} == {50}
+    assert {r.seed for r in runs} == set(range(10))
+
+
+def test_full_precision_is_one_run_a_seed_whatever_the_bits() -> None:
+    study = study_of({**BASE, "bits": [8, 4], "seeds": 3})
+    assert sum(run.method == "fp32" for run in study.runs) == 3
+    assert len(study.runs) == 9
+
+
+def test_parts_inherit_and_override() -> None:
+    study = study_of({**BASE, "optimizer": {"lr": 0.1, "weight_decay": 0.2}, "parts": [
+        {"methods": ["fp32"]}, {"methods": ["dq"], "optimizer": {"lr": 0.3}}]})  # fmt: skip
+    assert {(r.method, r.optimizer.lr, r.optimizer.weight_decay) for r in study.runs} == {
+        ("fp32", 0.1, 0.2), ("dq", 0.3, 0.2)}  # fmt: skip
+
+
+def test_listed_runs_come_back_as_they_were(tmp_path: Path) -> None:
+    study = study_of({**BASE, "optimizer": {"lr": 1e-5}, "method_settings": {"dq": {"p_max": 1e-5}}})
+    file = tmp_path / "study.json"
+    file.write_text(json.dumps({"name": "again", "runs": [run.model_dump(mode="json") for run in study.runs]}))
+    assert read_study(file).runs == study.runs
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"methods": []}, "Choose at least one method"),
+        ({"archs": []}, "Choose at least one architecture"),
+        ({"bits": []}, "Choose at least one bit width"),
+        ({"seeds": 0}, "Choose at least one seed"),
+        ({"bits": [5]}, "choose one of 2, 3, 4, 8, 16, 32"),
+        ({"bits": ["eight"]}, "bits"),
+        ({"optimizer": {"lr": -0.1}}, "greater than 0"),
+        ({"optimizer": {"lr": float("nan")}}, "lr"),
+        ({"epochs": 0}, "epochs"),
+        ({"lr": 0.1}, "choose one of"),
+        ({"datasets": "cora"}, "datasets"),
+        ({"profile": "fast"}, "paper"),
+        ({"method_settings": {"qat": {}}}, "methods do not list"),
+        ({"parts": {"methods": ["dq"]}}, "parts"),
+        ({"parts": []}, None),
+        ({"runs": [1]}, "runs"),
+        ({"runs": []}, "runs"),
+        ({"runs": [{"dataset": "cora"}]}, "arch"),
+        ({"name": "x" * 200}, "name"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(change: dict[str, object], words: str | None) -> None:
+    if words is None:
+        assert study_of({**BASE, **change}).runs
+        return
+    with pytest.raises(BadInput, match=words) as caught:
+        study_of({**BASE, **change})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "a: [", "1: 2", "\x00", "&a [*a]", "!!python/object/apply:os.getcwd []"])
+def test_a_file_that_is_no_study_is_one_sentence(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        read_study(file)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,78 @@
+"""Helpers of the data tests: small graphs as arrays, and writers of the three upload formats."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = dict[str, Array]
+Files = dict[str, bytes]
+
+
+def graph(num_nodes: int = 30, classes: int = 3, masks: bool = True) -> Arrays:
+    """A valid graph without self-loops and duplicates."""
+    rng = np.random.default_rng(0)
+    keys = rng.permutation(num_nodes * num_nodes)[: 4 * num_nodes]
+    edges = np.stack([keys // num_nodes, keys % num_nodes])
+    part = rng.permutation(num_nodes) % 3
+    found: Arrays = {
+        "edge_index": edges[:, edges[0] != edges[1]],
+        "x": rng.random((num_nodes, 4)).astype(np.float32),
+        "y": np.arange(num_nodes) % classes,
+    }
+    if masks:
+        found |= {f"{name}_mask": part == i for i, name in enumerate(["train", "val", "test"])}
+    return found
+
+
+def npz(arrays: Arrays, compressed: bool = True) -> Files:
+    file = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[arg-type]
+    return {"graph.npz": file.getvalue()}
+
+
+def safetensors(arrays: Arrays) -> Files:
+    return {"graph.safetensors": save({name: np.ascontiguousarray(array) for name, array in arrays.items()})}
+
+
+def csv(arrays: Arrays) -> Files:
+    edges = "source,target\n" + "".join(f"{a},{b}\n" for a, b in arrays["edge_index"].T.tolist())
+    width = arrays["x"].shape[1]
+    names = [name for name in ("y", "train_mask", "val_mask", "test_mask") if name in arrays]
+    lines = [",".join([*names, *(f"f{i}" for i in range(width))])]
+    for i, row in enumerate(arrays["x"].tolist()):
+        cells = [str(arrays[name][i].item() * 1) if i < len(arrays[name]) else "" for name in names]
+        lines.append(",".join([*cells, *map(repr, row)]))
+    return {"edges.csv": edges.encode(), "features.csv": "\n".join(lines).encode()}
+
+
+def raw_npz(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip of members as they are, valid arrays or not."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def npy(array: Array) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def npy_header(text: str, body: bytes = b"") -> bytes:
+    """A .npy of format 1.0 with any header text."""
+    encoded = text.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(encoded).to_bytes(2, "little") + encoded + body
+
+
+def raw_safetensors(header: object, body: bytes = b"") -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body

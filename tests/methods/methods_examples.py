@@ -1,0 +1,105 @@
+"""Two tiny tasks, and a network of any method on any architecture trained for three steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dqviz import methods
+from dqviz import nn as archs
+from dqviz.methods import METHODS
+from dqviz.nn import ARCHS
+from dqviz.quant import quantize
+from dqviz.quant.convert import set_state
+from dqviz.quant.guard import Protection
+
+FEATURES, CLASSES, NODES = 5, 3, 24
+STEPS = 3
+
+
+def only_nodes(kind: str) -> dict[str, int]:
+    """What a mask can protect at 4 bits, the rest (weights, edge coefficients, a graph's own rows) at 32."""
+    head = {"2/input": 32, "2/feature": 32} if kind == "graph" else {}
+    return {"default": 4, "weight": 32, "norm": 32, "attention": 32, **head}
+
+
+def batch(kind: str) -> tuple[Tensor, ...]:
+    """(x, edge_index) with a hub and an isolated node; for graphs also which of 3 graphs each node is in."""
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(NODES, FEATURES, generator=generator)
+    third = NODES // 3
+    pairs = [(base + i, base + (i + 1) % (third - 1)) for base in (0, third, 2 * third) for i in range(third - 1)]
+    hub = [(base + i, base) for base in (0, third, 2 * third) for i in range(2, third - 1)]
+    edge_index = torch.tensor([*pairs, *hub]).t().contiguous()
+    return (x, edge_index) if kind == "node" else (x, edge_index, torch.arange(3).repeat_interleave(third))
+
+
+def classes(kind: str) -> Tensor:
+    return torch.arange(NODES) % CLASSES if kind == "node" else torch.arange(3)
+
+
+def build(arch: str, method: str, kind: Any, profile: Any = "paper", bits: Any = 4) -> nn.Module:
+    """An untrained quantized network, two layers, the same first weights for every method."""
+    torch.manual_seed(0)
+    model = archs.make(arch, FEATURES, CLASSES, kind, {"hidden": 8, "dropout": 0.0})
+    return quantize(model, methods.make(method, {}), bits, profile)
+
+
+def all_protected(in_degree: Tensor, group: Tensor | None) -> Tensor:
+    return torch.ones(len(in_degree)) * 2
+
+
+def protect_everything(model: nn.Module) -> nn.Module:
+    model.guard.protection = Protection(all_protected)
+    return model
+
+
+def steps(model: nn.Module, kind: str, number: int = STEPS) -> nn.Module:
+    """A few steps of Adam on the whole batch."""
+    adam = torch.optim.Adam(model.parameters(), lr=0.01)
+    inputs, y = batch(kind), classes(kind)
+    model.train()
+    torch.manual_seed(1)
+    for _ in range(number):
+        adam.zero_grad()
+        F.cross_entropy(model(*inputs), y).backward()
+        adam.step()
+    return model
+
+
+def trained(arch: str, method: str, kind: str, profile: str) -> nn.Module:
+    """Three steps, then calibrated where the method asks for it; in evaluation mode; the caller's own."""
+    return deepcopy(_trained(arch, method, kind, profile))
+
+
+@cache
+def _trained(arch: str, method: str, kind: str, profile: str) -> nn.Module:
+    chosen = methods.make(method, {})
+    model = build(arch, method, kind, profile)
+    set_state(model, chosen.training_state)
+    steps(model, kind).eval()
+    if chosen.calibrates:
+        set_state(model, "observe")
+        model(*batch(kind))
+    set_state(model, "on")
+    return model
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters by the name they have in the float network."""
+    return {name.replace("parametrizations.", "").replace(".original", ""): p for name, p in model.named_parameters()}
+
+
+def combinations() -> Iterator[tuple[str, str, str, str]]:
+    """(arch, method, kind, profile): every method on every architecture."""
+    for arch in ARCHS.names():
+        for method in METHODS.names():
+            for kind in ("node", "graph"):
+                for profile in ("paper", "integer"):
+                    yield arch, method, kind, profile

@@ -1,0 +1,105 @@
+"""Every page of the navigation runs: title, content, no exception; with nothing trained and with a finished study."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dqviz.ui.nav import PAGES, Entry
+
+ROOT = Path(__file__).resolve().parents[2]
+ONCE = pytest.mark.parametrize("entry", PAGES, ids=[entry.url for entry in PAGES])
+TABS = {
+    "error_by_degree": ("Rounding and clipping", "Growth", "Accuracy and flips", "All sites", "Worst nodes"),
+    "ranges": ("By degree", "Levels used", "Over epochs", "After aggregation"),
+    "protection": ("A mask on the graph", "Measured in training"),
+    "latency": ("By operation", "Bytes and bandwidth"),
+    "compare": ("Paired differences", "Accuracy against cost", "Accuracy by degree"),
+    "report": ("Export", "Preview"),
+}
+
+
+def opened(entry: Entry, **query: str) -> AppTest:
+    """The page as the router shows it."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.switch_page(entry.script).run()
+
+
+def content(app: AppTest) -> int:
+    """How much a page shows besides its title and question."""
+    kinds = ("plotly_chart", "metric", "button", "markdown", "selectbox", "button_group", "arrow_data_frame")
+    return sum(len(app.get(kind)) for kind in kinds) - 1
+
+
+@ONCE
+def test_a_page_without_any_study_says_what_to_do(entry: Entry, fresh: Path) -> None:
+    app = opened(entry)
+    assert not app.exception
+    assert [title.value for title in app.title] == [entry.title]
+    assert entry.question in app.markdown[0].value
+    assert content(app) > 0
+    assert not app.error
+
+
+@ONCE
+def test_a_page_shows_a_finished_study(entry: Entry, filled: Path) -> None:
+    app = opened(entry)
+    assert not app.exception
+    assert not app.error
+    assert content(app) > 3
+    if entry.url not in ("train", "report"):
+        assert app.get("plotly_chart"), "no chart"
+        assert all(len(chart.proto.spec) < 1_000_000 for chart in app.get("plotly_chart"))
+
+
+@pytest.mark.parametrize(("url", "tab"), [(url, tab) for url, tabs in TABS.items() for tab in tabs])
+def test_every_tab_runs(url: str, tab: str, filled: Path) -> None:
+    entry = next(page for page in PAGES if page.url == url)
+    app = opened(entry, tab=tab)
+    assert not app.exception
+    assert not app.error
+
+
+def test_the_progress_of_a_study_is_shown_with_what_can_be_done(filled: Path) -> None:
+    app = opened(PAGES[1], view="Progress")
+    assert not app.exception
+    labels = [button.label for button in app.button]
+    assert "Cancel all" in labels
+    assert "Retry all that did not finish (1)" in labels
+    assert any("no reason" in error.value for error in app.error)
+
+
+def test_a_copied_link_shows_the_same_choice(filled: Path) -> None:
+    app = opened(PAGES[2], runs="Degree-Quant INT4", metric="MSE")
+    assert app.multiselect(key="runs").value == ["Degree-Quant INT4"]
+    assert app.selectbox(key="metric").value == "MSE"
+    again = opened(PAGES[2], runs="a group that never was")
+    assert len(again.multiselect(key="runs").value) == 4
+
+
+def test_the_url_names_every_choice(filled: Path) -> None:
+    app = opened(PAGES[2])
+    assert {"study", "runs", "layer", "site", "kind", "metric"} <= set(app.query_params)
+
+
+def test_the_web_process_never_loads_torch(filled: Path) -> None:
+    """All pages in one fresh interpreter, as a server runs them."""
+    code = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "from dqviz.ui.nav import PAGES\n"
+        "for page in PAGES:\n"
+        f"    app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=60).switch_page(page.script).run()\n"
+        "    assert not app.exception, page\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DQVIZ_HOME": str(filled)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
