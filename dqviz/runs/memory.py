@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -23,13 +24,17 @@ def unlimit() -> None:
 
 
 def peak_bytes() -> int:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+    """Largest resident size of this process so far.
+
+    Not `ru_maxrss` where /proc tells: that one survives exec, so a job would inherit the size of whoever started it.
+    """
+    return peak_of(os.getpid()) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
 
 
-def rusage_peak_bytes(usage: resource.struct_rusage) -> int:
-    """Largest resident size of a child that has been waited for."""
-    return usage.ru_maxrss * _UNIT
+def rusage_peak_bytes(usage: resource.struct_rusage, starter_bytes: int) -> int | None:
+    """Largest resident size of a child that has been waited for; None where it hides behind its starter's size."""
+    peak = usage.ru_maxrss * _UNIT
+    return peak if peak > starter_bytes else None
 
 
 def peak_of(pid: int) -> int | None:

@@ -94,4 +94,4 @@ class Local:
             return Ended(claim, None, None, counted)
         code = os.waitstatus_to_exitcode(status)
         killed = counted and code == -signal.SIGKILL
-        return Ended(claim, code, memory.rusage_peak_bytes(usage), killed)
+        return Ended(claim, code, memory.rusage_peak_bytes(usage, memory.peak_bytes()), killed)
