@@ -56,9 +56,16 @@ def scale_zero_point(lo: float, hi: float, qtype: QType) -> QParams:
 
 
 def centred_codes(x: Tensor, params: QParams, qtype: QType) -> Tensor:
-    """code - zero_point of x, held in float32 (exact up to 24 bits): the zero point moves into the clip's bounds."""
+    """code - zero_point of x, in the type of x (exact up to 24 bits): the zero point moves into the clip's bounds.
+
+    A float64 x (a model evaluated in double, whose sums are free of noise) is rounded in float32 all the same: ranges
+    learned on quantized values make sums fall on rounding ties exactly, and float64 would see those a hair beside.
+    """
     low, high = qtype.qmin - params.zero_point, qtype.qmax - params.zero_point
-    return (x * params.inverse).round_().clamp_(low, high)
+    steps = x * params.inverse
+    if x.dtype == torch.float64:
+        steps = steps.float().double()
+    return steps.round_().clamp_(low, high)
 
 
 def quantize_codes(x: Tensor, params: QParams, qtype: QType) -> Tensor:

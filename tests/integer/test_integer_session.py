@@ -9,7 +9,7 @@ import pytest
 import torch
 from contract_graphs import GRAPHS
 from torch import Tensor, nn
-from trained_models import calibrated, edges_of, trained
+from trained_models import calibrated, doubled, edges_of, trained
 
 from dqviz import integer
 from dqviz.data.task import csr
@@ -85,7 +85,10 @@ def test_graph_tasks_pool_in_integers(arch: str, profile: str, name: str) -> Non
 
 @pytest.mark.parametrize(("arch", "bits", "epochs"), [("gcn", 8, 60), ("gcn", 4, 60), ("gin", 8, 15), ("gin", 4, 15)])
 def test_trained_on_cora_it_predicts_what_the_fake_quantized_model_predicts(arch: str, bits: int, epochs: int) -> None:
-    """99.9 % of classes, and no value further than one step (the fake model sums in float32)."""
+    """Every code and class of the fake-quantized model in float64; in float32 its sums put exact ties on either side.
+
+    Ranges learned on quantized values make such ties common at 4 bits: in float32 one code in 2,000 may differ.
+    """
     model, task = trained("cora", arch, bits, epochs=epochs)
     graph = task.graphs[0]
     session = integer.Session(integer.plan(model), "reference")
@@ -93,15 +96,24 @@ def test_trained_on_cora_it_predicts_what_the_fake_quantized_model_predicts(arch
     logits = torch.from_numpy(session.execute(frame))
     for name in OTHERS:
         assert torch.equal(run(model, name, graph.x, graph.edge_index, threads=2), logits)
-    every = torch.arange(graph.x.size(0))
-    fake, seen = record(model, Batch(graph.x, graph.edge_index, None, graph.y, every))
+    noisy, noise = compared(session, frame, model.eval(), graph.x, task)
+    agree, steps = compared(session, frame, doubled(model), graph.x.double(), task)
+    print(f"\ncora {arch} INT{bits}: same class {agree:.4%} (fake-quantized in float32: {noisy:.4%}); differing codes,")
+    print(f"codes, largest difference in steps by operation: {steps} (float32: {noise})")
+    assert agree >= 0.999
+    assert noisy >= 0.99
+    assert steps
+    assert all(largest <= 1 for _, _, largest in [*steps.values(), *noise.values()])
+
+
+def compared(session: Any, frame: Any, model: nn.Module, x: Tensor, task: Any) -> tuple[float, dict[str, Any]]:
+    """Share of nodes with the same class, and by operation the codes that differ, against a fake-quantized model."""
+    graph = task.graphs[0]
+    fake, seen = record(model, Batch(x, graph.edge_index, None, graph.y, torch.arange(x.size(0))))
     steps = {op.name: differing(frame.values[op.target], seen[op.out.key].xq) for op in session.plan.ops
              if op.out and isinstance(frame.values[op.target], Codes)}  # fmt: skip
-    agree = (logits.argmax(1) == fake.argmax(1)).double().mean().item()
-    print(f"\ncora {arch} INT{bits}: same class {agree:.4%}; differing codes, largest in steps, by operation: {steps}")
-    assert agree >= 0.999
-    assert steps
-    assert all(largest <= 1 for _, _, largest in steps.values())
+    logits = torch.from_numpy(frame.values["logits"])
+    return (logits.argmax(1) == fake.argmax(1)).double().mean().item(), steps
 
 
 def differing(codes: Codes, fake: Tensor) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -55,3 +56,13 @@ def trained(dataset: str, arch: str, bits: int, profile: Any = "integer", epochs
     quantize(model, method, bits, profile)
     train(model, task, method, Optimizer(), epochs)
     return model, task
+
+
+def doubled(model: nn.Module) -> nn.Module:
+    """A copy in float64 that keeps the normalisation it has computed in float32 (the codes of NORM are made of it)."""
+    copy: Any = deepcopy(model).double()
+    for module in copy.modules():
+        if getattr(module, "_cached_edge_index", None) is not None:
+            edge_index, weight = module._cached_edge_index
+            module._cached_edge_index = edge_index, weight.double()
+    return copy  # type: ignore[no-any-return]

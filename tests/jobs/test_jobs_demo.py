@@ -24,8 +24,9 @@ def spec_of(folder: Path) -> RunSpec:
 
 
 def chosen() -> Path:
-    """Degree-Quant INT4 on GCN, first seed: the run with the most machinery."""
-    wanted = {"arch": "gcn", "method": "dq", "bits": 4, "seed": 0}
+    """Degree-Quant INT8 on GCN, first seed. Not INT4: its training is chaotic, and on another kind of processor (other
+    float32 sums) the same seed ended 3 points away."""
+    wanted = {"arch": "gcn", "method": "dq", "bits": 8, "seed": 0}
     return next(f for f in (DEMO / "runs").iterdir() if wanted.items() <= spec_of(f).model_dump().items())
 
 
