@@ -123,8 +123,9 @@ def test_a_study_from_the_form_to_its_charts(site: Site, browser: object) -> Non
     settle(page)
     assert page.locator(".js-plotly-plot").count() == 1  # type: ignore[attr-defined]
     page.get_by_test_id("stMain").get_by_role("link", name="Error by degree").click()  # type: ignore[attr-defined]
+    page.wait_for_url("**/error_by_degree?*study=*")  # type: ignore[attr-defined]
+    page.get_by_role("heading", name="Error by degree", level=1).wait_for()  # type: ignore[attr-defined]
     page.locator(".js-plotly-plot .main-svg").first.wait_for()  # type: ignore[attr-defined]
-    assert "study=" in page.url  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
