@@ -17,7 +17,7 @@ from dqviz.bench.graphs import BenchGraph, load_graph
 from dqviz.bench.peers import ENGINES, pyg
 from dqviz.bench.protocol import measure, pinned, require_idle
 from dqviz.bench.rows import PRECISIONS, Row, row
-from dqviz.integer.codes import Grid, Int8
+from dqviz.integer.codes import Codes, Grid, Int8
 from dqviz.integer.csr import Csr, from_edges, order_by_row
 from dqviz.integer.epilogue import Requantize
 from dqviz.integer.kernels import BACKENDS, make
@@ -80,7 +80,7 @@ def sparse_cases(graph: BenchGraph, features: int, threads: int, bits: Sequence[
     cases = [Case("spmm", name, "fp32", partial(product, x), moved) for name, product in products.items()]
     coefficients = quantized(matrix, weights)
     for width in bits:
-        call = partial(spmm_call, coefficients, random_codes(x.shape, width), spread(width, features, 1e-3))
+        call = partial(spmm_call, coefficients, operand(x.shape, width), spread(width, features, 1e-3))
         cases += integer_cases("spmm", width, threads, call, bytes_of_spmm(matrix, features, 1, 1, 1))
     return cases
 
@@ -93,7 +93,7 @@ def dense_cases(graph: BenchGraph, features: int, threads: int, bits: Sequence[i
     cases = [Case("gemm", "pyg", "fp32", partial(dense, x, square), 4 * (2 * x.numel() + square.numel()))]
     for width in bits:
         weight = weight_of(random_codes((features, features), width), Grid(1.0, 0, width))
-        codes = random_codes((graph.num_nodes, features), width)
+        codes = operand((graph.num_nodes, features), width)
         call = partial(gemm_call, codes, weight, spread(width, features, 1e-4))
         cases += integer_cases("gemm", width, threads, call, 2 * x.numel() + square.numel())
     return cases
@@ -106,19 +106,19 @@ def integer_cases(op: str, bits: int, threads: int, call: Call, moved: int) -> l
     for entry in BACKENDS:
         if entry.name != "reference" and entry.facts["class"].available():
             run = call(entry.name, threads)
-            exact = bool(np.array_equal(run(), expected))
+            exact = bool(np.array_equal(run().values, expected.values))
             cases.append(Case(op, entry.name, PRECISIONS[bits], run, moved, exact))
     return cases
 
 
-def spmm_call(matrix: Csr, x: Int8, epilogue: Requantize, backend: str, threads: int) -> Callable[[], Any]:
+def spmm_call(matrix: Csr, x: Codes, epilogue: Requantize, backend: str, threads: int) -> Callable[[], Any]:
     kernel = make(backend, threads)
-    return lambda: kernel.spmm(matrix, x, 3, epilogue=epilogue)
+    return lambda: kernel.spmm(matrix, x, epilogue=epilogue)
 
 
-def gemm_call(x: Int8, weight: Any, epilogue: Requantize, backend: str, threads: int) -> Callable[[], Any]:
+def gemm_call(x: Codes, weight: Any, epilogue: Requantize, backend: str, threads: int) -> Callable[[], Any]:
     kernel = make(backend, threads)
-    return lambda: kernel.gemm(x, 3, weight, epilogue)
+    return lambda: kernel.gemm(x, weight, epilogue)
 
 
 def by_rows(edge_index: Tensor, weight: Tensor, num_nodes: int) -> tuple[Csr, Tensor]:
@@ -137,6 +137,11 @@ def quantized(matrix: Csr, weights: Tensor) -> Csr:
 def random_codes(shape: Sequence[int], bits: int) -> Int8:
     rng = np.random.default_rng(bits)
     return rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), tuple(shape)).astype(np.int8)
+
+
+def operand(shape: Sequence[int], bits: int) -> Codes:
+    """Random codes as a session holds them, with a zero point that is not 0."""
+    return Codes.of(random_codes(shape, bits), Grid(1.0, 1, bits)).packed()
 
 
 def spread(bits: int, channels: int, step: float) -> Requantize:

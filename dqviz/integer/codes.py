@@ -1,8 +1,8 @@
 """Codes: integers that stand for real values, real = scale (code - zero_point).
 
 Codes are always signed here: an unsigned code q of b bits is kept as q - 2^(b-1), and its zero point likewise, which
-changes no real value and lets every kernel take int8. A code of 4 or fewer bits still fills one int8 (packing two or
-four to a byte belongs behind `Codes`, whose users never look at how codes lie in memory except kernels).
+changes no real value and lets every kernel take int8. Codes of 4 or fewer bits may lie packed, two or four to a byte
+(`dqviz.integer.packing`); only kernels look at how.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dqviz.errors import Unavailable
+from dqviz.integer import packing
 from dqviz.quant.quantizer import Quantizer
 
 Int8 = npt.NDArray[np.int8]
+UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -63,16 +65,37 @@ def grid_of(quantizer: Quantizer) -> Grid:
     return Grid(scale, zero_point - shift, qtype.bits, quantizer.key)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Codes:
-    """A dense quantized matrix: `values` int8 [rows, channels]."""
+    """A dense quantized matrix: `data` int8 [rows, channels] or, packed, uint8 [rows, bytes]."""
 
-    values: Int8
+    data: Int8 | UInt8
     params: Grid
+    channels: int
+
+    @classmethod
+    def of(cls, values: Int8, params: Grid) -> Codes:
+        """From plain codes int8 [rows, channels]."""
+        return cls(values, params, values.shape[1])
+
+    @property
+    def is_packed(self) -> bool:
+        return self.data.dtype == np.uint8
+
+    @property
+    def values(self) -> Int8:
+        """int8 [rows, channels]."""
+        return packing.unpack(self.data, self.channels, self.params.bits) if self.is_packed else self.data.view(np.int8)
+
+    def packed(self) -> Codes:
+        """The same codes, two or four to a byte where they have 4 or fewer bits."""
+        if self.is_packed or packing.per_byte(self.params.bits) == 1:
+            return self
+        return Codes(packing.pack(self.values, self.params.bits), self.params, self.channels)
 
     @property
     def size_bytes(self) -> int:
-        return self.values.nbytes
+        return self.data.nbytes
 
     def real(self) -> Float32:
         """The float32 values, as `dqviz.quant.functional.dequantize` gives them."""

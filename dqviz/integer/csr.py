@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dqviz.integer.codes import Int32, Int64
+from dqviz.integer.quads import Layout, Quads, layout_of, quads_of
 
 Weights = npt.NDArray[np.int8] | npt.NDArray[np.int16]
 
@@ -50,6 +51,16 @@ class Csr:
             return int(np.diff(self.indptr).max())
         running = np.concatenate([[0], np.cumsum(np.abs(self.weights.astype(np.int64)))])
         return int((running[self.indptr[1:]] - running[self.indptr[:-1]]).max())
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Groups of four entries, without weights."""
+        return layout_of(self.indptr, self.indices)
+
+    @cached_property
+    def quads(self) -> Quads | None:
+        """The matrix as the native kernels take it; None where a weight does not fit a byte."""
+        return quads_of(self.layout, self.indptr, self.weights)
 
     @cached_property
     def steps(self) -> Int64:

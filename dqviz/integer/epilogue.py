@@ -19,11 +19,26 @@ from dqviz.integer.codes import Float32, Float64, Grid, Int8
 
 
 @dataclass(frozen=True, eq=False)
-class Requantize:
-    """Sums to codes of the next site. `multiplier` and `offset` float64 [channels], in steps of `out`."""
+class Scaled:
+    """`multiplier` and `offset` float64 [channels]."""
 
     multiplier: Float64
     offset: Float64
+
+    def padded(self, channels: int, lanes: int) -> tuple[Float64, Float64]:
+        """Both as arrays of a multiple of `lanes` values, made once (kernels read whole vectors)."""
+        known: dict[tuple[int, int], tuple[Float64, Float64]] = self.__dict__.setdefault("_padded", {})
+        if (channels, lanes) not in known:
+            pair = np.zeros((2, -(-channels // lanes) * lanes))
+            pair[0, :channels], pair[1, :channels] = self.multiplier, self.offset
+            known[channels, lanes] = pair[0], pair[1]
+        return known[channels, lanes]
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize(Scaled):
+    """Sums to codes of the next site; multiplier and offset are in steps of `out`."""
+
     relu: bool
     out: Grid
 
@@ -39,11 +54,8 @@ class Requantize:
 
 
 @dataclass(frozen=True, eq=False)
-class Dequantize:
+class Dequantize(Scaled):
     """Sums to real values (logits): the one place where an integer run ends in float."""
-
-    multiplier: Float64
-    offset: Float64
 
     def apply(self, acc: npt.NDArray[np.int_]) -> Float32:
         """acc [rows, channels] -> float32 of the same shape."""

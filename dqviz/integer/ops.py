@@ -84,7 +84,7 @@ class Quantize(Op):
         if isinstance(value, SparseRows):
             centred = quantize(value.values, self.grid).astype(np.int64) - self.grid.zero_point
             return SparseCodes(replace(value.pattern, weights=narrow(centred)), self.grid)
-        return Codes(frame.backend.quantize(value, self.grid), self.grid)
+        return frame.backend.quantize(value, self.grid)
 
     @property
     def out(self) -> Grid:
@@ -105,11 +105,8 @@ class Gemm(Op):
 
     def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
         if isinstance(value, SparseCodes):
-            done: Any = frame.backend.spmm(value.matrix, self.weight.codes, self.weight.zero,
-                                           reach=self.weight.reach, epilogue=self.epilogue)  # fmt: skip
-        else:
-            done = frame.backend.gemm(value.values, value.params.zero_point, self.weight, self.epilogue)
-        return done if self.out is None else Codes(done, self.out)
+            return frame.backend.spmm(value.matrix, self.weight.rows, epilogue=self.epilogue)
+        return frame.backend.gemm(value, self.weight, self.epilogue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +123,7 @@ class Spmm(Op):
         return edges.normalised(self.norm, self.improved, self.add_self_loops)
 
     def result(self, frame: Frame, value: Codes) -> Any:
-        params = value.params
-        done: Any = frame.backend.spmm(frame.graph.matrices[self.name], value.values, params.zero_point,
-                                       reach=params.reach, epilogue=self.epilogue)  # fmt: skip
-        return done if self.out is None else Codes(done, self.out)
+        return frame.backend.spmm(frame.graph.matrices[self.name], value, epilogue=self.epilogue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,14 +137,11 @@ class Sum(Op):
     def matrix(self, edges: Edges) -> Csr:
         return edges.plain()
 
-    def result(self, frame: Frame, value: Codes | SparseCodes) -> Codes | SparseCodes:
+    def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
         matrix, grid = frame.graph.matrices[self.name], self.epilogue.out
         if isinstance(value, SparseCodes):
             return SparseCodes(frame.backend.sum_sparse(matrix, value.matrix, self.own, self.epilogue), grid)
-        params = value.params
-        codes: Any = frame.backend.spmm(matrix, value.values, params.zero_point, reach=params.reach, own=self.own,
-                                        epilogue=self.epilogue)  # fmt: skip
-        return Codes(codes, grid)
+        return frame.backend.spmm(matrix, value, own=self.own, epilogue=self.epilogue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +166,7 @@ class Pool(Op):
         running = np.concatenate([np.zeros((1, values.shape[1]), np.int64), np.cumsum(values, axis=0)])
         count = np.maximum(np.diff(ptr), 1)[:, None].astype(np.float64)
         means = (running[ptr[1:]] - running[ptr[:-1]]).astype(np.float64) / count
-        return Codes(self.epilogue.apply(means), self.epilogue.out)
+        return Codes.of(self.epilogue.apply(means), self.epilogue.out)
 
 
 def logits_of(value: Any) -> Float32:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dqviz.integer.codes import Grid, Int8, Int64
+from dqviz.integer import packing
+
+from dqviz.integer.codes import Codes, Grid, Int8, Int32, Int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +25,42 @@ class Weight:
     params: Grid
 
     @property
-    def reach(self) -> int:
-        """Largest magnitude of a centred weight."""
-        return int(np.abs(self.codes.astype(np.int64) - self.zero).max(initial=0))
+    def rows(self) -> Codes:
+        """The matrix as the dense factor of a sparse product (features that stay sparse times weights)."""
+        return Codes.of(self.codes, Grid(self.params.scale, self.zero, 8, self.params.key))
+
+    def packed(self, bits: int) -> PackedWeight:
+        """For rows of codes of `bits` bits, made once."""
+        planes = packing.per_byte(bits)
+        known: dict[int, PackedWeight] = self.__dict__.setdefault("_packed", {})
+        if planes not in known:
+            known[planes] = packed_weight(self.codes, planes)
+        return known[planes]
+
+
+@dataclass(frozen=True, eq=False)
+class PackedWeight:
+    """The matrix as dot products of four bytes read it: blocks int8 [planes, blocks, outputs, 4], outputs a multiple
+    of 64; plane p holds the inputs whose fields lie p-th in a byte of x. `column_sums` int32 [outputs].
+    """
+
+    blocks: Int8
+    column_sums: Int32
+
+
+def packed_weight(codes: Int8, planes: int) -> PackedWeight:
+    """From codes [in_channels, out_channels] for rows of ceil(in_channels / planes) bytes."""
+    inner, channels = codes.shape
+    length, outputs = -(-inner // planes), -(-channels // 64) * 64
+    blocks = -(-length // 4)
+    laid = np.zeros((planes, 4 * blocks, outputs), np.int8)
+    for plane in range(planes):
+        part = codes[plane * length : (plane + 1) * length]
+        laid[plane, : len(part), :channels] = part
+    sums = np.zeros(outputs, np.int32)
+    sums[:channels] = codes.sum(axis=0, dtype=np.int32)
+    fours = laid.reshape(planes, blocks, 4, outputs).transpose(0, 1, 3, 2)
+    return PackedWeight(np.ascontiguousarray(fours), sums)
 
 
 def weight_of(codes: Int8, params: Grid) -> Weight:

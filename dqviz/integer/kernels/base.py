@@ -11,14 +11,15 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from dqviz.errors import Unavailable
-from dqviz.integer.codes import Accumulator, Float32, Grid, Int8, Int64
+from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int64
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Dequantize, Epilogue, Requantize
 from dqviz.integer.weight import Weight
 from dqviz.registry import Registry
 
 INT32_MAX = 2**31 - 1
-Output = Accumulator | Int8 | Float32
+Output = Accumulator | Codes | Float32
+"""Sums without an epilogue, codes of Requantize, reals of Dequantize."""
 
 
 class Backend(ABC):
@@ -37,28 +38,19 @@ class Backend(ABC):
         return not cls.missing()
 
     @abstractmethod
-    def quantize(self, x: Float32, params: Grid) -> Int8:
+    def quantize(self, x: Float32, params: Grid) -> Codes:
         """Codes of float32 x [rows, channels] with the rounding of `dqviz.quant.functional`."""
 
     @abstractmethod
-    def spmm(
-        self,
-        matrix: Csr,
-        x: Int8,
-        zero: int = 0,
-        *,
-        reach: int = 255,
-        own: float = 0.0,
-        epilogue: Epilogue | None = None,
-    ) -> Output:
-        """Row v: sum over entries (u, w) of w (x[u] - zero), plus own (x[v] - zero). x int8 [num_cols, channels].
+    def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:
+        """Row v: sum over entries (u, w) of w (x[u] - z), plus own (x[v] - z); x [num_cols, channels], z its zero point.
 
-        `own` (GIN's 1 + eps) needs a Requantize epilogue and a square matrix. `reach` bounds |x - zero|.
+        `own` (GIN's 1 + eps) needs a Requantize epilogue and a square matrix.
         """
 
     @abstractmethod
-    def gemm(self, x: Int8, zero: int, weight: Weight, epilogue: Epilogue | None = None) -> Output:
-        """(x - zero) (weight - weight.zero): x int8 [rows, in_channels] -> [rows, out_channels]."""
+    def gemm(self, x: Codes, weight: Weight, epilogue: Epilogue | None = None) -> Output:
+        """(x - z) (weight - weight.zero): x [rows, in_channels] -> [rows, out_channels]."""
 
     @abstractmethod
     def sum_sparse(self, matrix: Csr, x: Csr, own: float, epilogue: Requantize) -> Csr:
@@ -75,6 +67,8 @@ def accumulator(bound: int) -> type[np.int32] | type[np.int64]:
 
 def finish(acc: Int64, epilogue: Epilogue | None, bound: int) -> Output:
     """The epilogue as numpy computes it; sums themselves in their narrowest safe type."""
+    if isinstance(epilogue, Requantize):
+        return Codes.of(epilogue.apply(acc), epilogue.out)
     if epilogue is not None:
         return epilogue.apply(acc)
     return acc.astype(np.int32) if accumulator(bound) is np.int32 else acc

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import scipy.sparse
 import torch
 
-from dqviz.integer.codes import Accumulator, Float32, Grid, Int8, Int32, Int64, narrow
+from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int8, Int32, Int64, narrow
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.kernels import loops
@@ -38,43 +38,34 @@ from dqviz.registry import Entry
 class Numba(Backend):
     """Compiled loops over shares of entries, one share a thread."""
 
-    def quantize(self, x: Float32, params: Grid) -> Int8:
+    def quantize(self, x: Float32, params: Grid) -> Codes:
         out = np.empty(x.shape, np.int8)
         reciprocal = np.float32(params.inverse)
         with limited(self.threads):
             loops.quantize_codes(np.ascontiguousarray(x), reciprocal, np.float32(params.zero_point),
                                  np.float32(params.qmin), np.float32(params.qmax), out)  # fmt: skip
-        return out
+        return Codes.of(out, params)
 
-    def spmm(
-        self,
-        matrix: Csr,
-        x: Int8,
-        zero: int = 0,
-        *,
-        reach: int = 255,
-        own: float = 0.0,
-        epilogue: Epilogue | None = None,
-    ) -> Output:
+    def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:
         need_requantize(epilogue, own)
-        dtype = accumulator(matrix.reach * reach)
+        values, zero, channels = np.ascontiguousarray(x.values), x.params.zero_point, x.channels
+        dtype = accumulator(matrix.reach * x.params.reach)
         row, entry = matrix.shares(self.threads)
-        head, tail = np.zeros((2, self.threads, x.shape[1]), dtype)
+        head, tail = np.zeros((2, self.threads, channels), dtype)
         fused = isinstance(epilogue, Requantize)
-        out: Any = np.empty((matrix.num_rows, x.shape[1]), np.int8 if fused else dtype)
-        arguments = (matrix.indptr, matrix.indices, matrix.weights, np.ascontiguousarray(x), np.int64(zero))
+        out: Any = np.empty((matrix.num_rows, channels), np.int8 if fused else dtype)
+        arguments = (matrix.indptr, matrix.indices, matrix.weights, values, np.int64(zero))
         with limited(self.threads):
             if isinstance(epilogue, Requantize):
-                loops.spmm_codes(*arguments, own, row, entry, out, head, tail, *scalars(epilogue, x.shape[1]))
+                loops.spmm_codes(*arguments, own, row, entry, out, head, tail, *scalars(epilogue, channels))
             else:
                 loops.spmm_sums(*arguments, row, entry, out, head, tail)
         found, sums = join(matrix.indptr, row, entry, head, tail)
         if isinstance(epilogue, Requantize):
-            out[found] = epilogue.apply(with_own(sums, x, found, zero, own))
-        else:
-            out[found] = sums
-            out = out if epilogue is None else epilogue.apply(out)
-        return cast(Output, out)
+            out[found] = epilogue.apply(with_own(sums, values, found, zero, own))
+            return Codes.of(out, epilogue.out)
+        out[found] = sums
+        return cast(Output, out if epilogue is None else epilogue.apply(out))
 
     def spmm_float(self, matrix: Csr, weights: Float32, x: Float32) -> Float32:
         """The same product in float32 (a peer for timing): weights [entries], x [num_cols, channels]."""
@@ -87,17 +78,18 @@ class Numba(Backend):
         out[found] = sums
         return out
 
-    def gemm(self, x: Int8, zero: int, weight: Weight, epilogue: Epilogue | None = None) -> Output:
-        rows, channels = len(x), weight.codes.shape[1]
-        acc, by_row = self.products(x, weight)
-        by_column = zero * weight.column_sum - x.shape[1] * zero * weight.zero
+    def gemm(self, x: Codes, weight: Weight, epilogue: Epilogue | None = None) -> Output:
+        values, zero = x.values, x.params.zero_point
+        rows, channels = len(values), weight.codes.shape[1]
+        acc, by_row = self.products(values, weight)
+        by_column = zero * weight.column_sum - x.channels * zero * weight.zero
         if isinstance(epilogue, Requantize):
             out = np.empty((rows, channels), np.int8)
             with limited(self.threads):
                 loops.gemm_codes(acc, by_row, by_column, weight.zero, out, *scalars(epilogue, channels))
-            return out
+            return Codes.of(out, epilogue.out)
         sums: Int64 = acc[:, :channels].astype(np.int64) - by_column - weight.zero * by_row[:, None].astype(np.int64)
-        return finish(sums, epilogue, x.shape[1] * 255 * 255)
+        return finish(sums, epilogue, x.channels * 255 * 255)
 
     def products(self, x: Int8, weight: Weight) -> tuple[Accumulator, Accumulator]:
         """(x w [rows, >= channels], row sums of x [rows]); the row sums come from one more column of ones."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dqviz.integer.codes import Float32, Float64, Grid, Int8, Int64, narrow, quantize
+from dqviz.integer.codes import Codes, Float32, Float64, Grid, Int64, narrow, quantize
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.kernels.base import Backend, Output, finish, need_no_offset, need_requantize
@@ -21,29 +21,20 @@ BLOCK = 2**23
 class Reference(Backend):
     """numpy int64."""
 
-    def quantize(self, x: Float32, params: Grid) -> Int8:
-        return quantize(x, params)
+    def quantize(self, x: Float32, params: Grid) -> Codes:
+        return Codes.of(quantize(x, params), params)
 
-    def spmm(
-        self,
-        matrix: Csr,
-        x: Int8,
-        zero: int = 0,
-        *,
-        reach: int = 255,
-        own: float = 0.0,
-        epilogue: Epilogue | None = None,
-    ) -> Output:
+    def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:
         need_requantize(epilogue, own)
-        centred = x.astype(np.int64) - zero
+        centred = centre(x)
         acc = row_sums(matrix, centred)
         if own and isinstance(epilogue, Requantize):
-            return epilogue.apply(acc.astype(np.float64) + own * centred.astype(np.float64))
-        return finish(acc, epilogue, matrix.reach * reach)
+            return Codes.of(epilogue.apply(acc.astype(np.float64) + own * centred.astype(np.float64)), epilogue.out)
+        return finish(acc, epilogue, matrix.reach * x.params.reach)
 
-    def gemm(self, x: Int8, zero: int, weight: Weight, epilogue: Epilogue | None = None) -> Output:
-        acc = (x.astype(np.int64) - zero) @ (weight.codes.astype(np.int64) - weight.zero)
-        return finish(acc, epilogue, x.shape[1] * 255 * 255)
+    def gemm(self, x: Codes, weight: Weight, epilogue: Epilogue | None = None) -> Output:
+        acc = centre(x) @ (weight.codes.astype(np.int64) - weight.zero)
+        return finish(acc, epilogue, x.channels * 255 * 255)
 
     def sum_sparse(self, matrix: Csr, x: Csr, own: float, epilogue: Requantize) -> Csr:
         need_no_offset(epilogue)
@@ -53,6 +44,11 @@ class Reference(Backend):
         row, column = np.nonzero(centred)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(centred)))]).astype(np.int64)
         return Csr(indptr, column.astype(np.int32), narrow(centred[row, column]), x.num_cols)
+
+
+def centre(x: Codes) -> Int64:
+    """code - zero point [rows, channels]."""
+    return x.values.astype(np.int64) - x.params.zero_point
 
 
 def row_sums(matrix: Csr, x: Int64) -> Int64:

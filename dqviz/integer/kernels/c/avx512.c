@@ -1,0 +1,418 @@
+/* AVX-512 with VNNI and VBMI: a group of four entries is one vpdpbusd per sixteen features.
+
+   vpdpbusd multiplies four unsigned bytes by four signed ones and adds them to an int32. The bytes of four neighbour rows
+   are interleaved so that each int32 lane holds one feature of the four rows; the other operand is the four weights,
+   broadcast (or, with attention heads, spread by a byte permutation). Which operand is the unsigned one depends on the
+   weights: GCN's coefficients are never negative, so int8 features are taken as they are.
+
+   Packed fields are not shifted apart: with b = low + 16 high, the sums of w low (masked) and of w b (not masked) give
+   the sum of w high by one subtraction a row. */
+#include "kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define AHEAD 2 /* groups between a prefetch and its use */
+
+INLINE __mmask64 mask_of(int64_t left) { return left >= 64 ? ~(__mmask64)0 : left <= 0 ? 0 : ((__mmask64)1 << left) - 1; }
+INLINE __m512i dot(__m512i acc, __m512i u, __m512i s) { return _mm512_dpbusd_epi32(acc, u, s); }
+
+/* Adds one interleaved vector of four rows (bytes q) to the accumulators of its planes. */
+INLINE void add(__m512i *acc, __m512i q, __m512i w, int bits, int nonnegative) {
+    const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
+    if (planes == 1) {
+        acc[0] = nonnegative ? dot(acc[0], w, q) : dot(acc[0], _mm512_xor_si512(q, _mm512_set1_epi8((char)0x80)), w);
+        return;
+    }
+    if (nonnegative) { /* weights above 127: the fields must be the signed operand, each by itself */
+        const __m512i mask = _mm512_set1_epi8((char)((1 << width) - 1));
+        for (int p = 0; p < planes; p++)
+            acc[p] = dot(acc[p], w, _mm512_and_si512(_mm512_srli_epi16(q, (unsigned)(p * width)), mask));
+        return;
+    }
+    for (int p = 0; p < planes - 1; p++)
+        acc[p] = dot(acc[p], _mm512_and_si512(q, _mm512_set1_epi8((char)((1 << (width * (p + 1))) - 1))), w);
+    acc[planes - 1] = dot(acc[planes - 1], q, w);
+}
+
+/* Sums of the planes from running sums of masked bytes. */
+INLINE __m512i plane_sum(__m512i now, __m512i before, int plane, int width, int nonnegative) {
+    if (plane == 0 || nonnegative)
+        return now;
+    return _mm512_srai_epi32(_mm512_sub_epi32(now, before), (unsigned)(plane * width));
+}
+
+INLINE __m512i weights_at(const Spmm *job, int64_t group, int headed, __m512i spread) {
+    if (!headed) {
+        int32_t four;
+        memcpy(&four, job->weights + 4 * group, 4);
+        return _mm512_set1_epi32(four);
+    }
+    const int bytes = 4 * job->heads;
+    return _mm512_permutexvar_epi8(spread, _mm512_maskz_loadu_epi8(mask_of(bytes), job->weights + bytes * group));
+}
+
+/* Which weight each byte of an accumulator vector needs: lane l stands for feature feature[l]. */
+INLINE __m512i spread_of(const Spmm *job, const int32_t *feature) {
+    uint8_t at[64];
+    const int32_t channels = job->channels / job->heads;
+    for (int lane = 0; lane < 16; lane++) {
+        const int32_t f = feature[lane] < job->channels ? feature[lane] : 0;
+        for (int e = 0; e < 4; e++)
+            at[4 * lane + e] = (uint8_t)(e * job->heads + f / channels);
+    }
+    return _mm512_loadu_si512(at);
+}
+
+/* A tile of 64 bytes times `vectors`, all entries of a row. */
+INLINE void wide(const Spmm *job, int64_t first, int64_t stop, int32_t *out, int32_t offset, int vectors, int bits,
+                 int nonnegative, int headed) {
+    const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
+    const int32_t bytes = bytes_of(job->channels, bits);
+    __m512i acc[4][4][4], spread[4][4]; /* [vector][part][plane]; spread [vector][part], whole bytes only */
+    __mmask64 mask[4];
+    for (int v = 0; v < vectors; v++) {
+        mask[v] = mask_of(bytes - offset - 64 * v);
+        for (int i = 0; i < 4; i++) {
+            for (int p = 0; p < planes; p++)
+                acc[v][i][p] = _mm512_setzero_si512();
+            if (headed) {
+                int32_t feature[16];
+                for (int lane = 0; lane < 16; lane++)
+                    feature[lane] = offset + 64 * v + 16 * (lane / 4) + 4 * i + lane % 4;
+                spread[v][i] = spread_of(job, feature);
+            }
+        }
+    }
+    const uint8_t *x = job->x + offset;
+    const int64_t step = job->x_bytes;
+    for (int64_t g = first; g < stop; g++) {
+        const int32_t *at = job->indices + 4 * g;
+        for (int e = 0; e < 4; e++)
+            for (int v = 0; v < vectors; v++)
+                _mm_prefetch((const char *)(x + at[4 * AHEAD + e] * step + 64 * v), _MM_HINT_T0);
+        const uint8_t *row[4] = {x + at[0] * step, x + at[1] * step, x + at[2] * step, x + at[3] * step};
+        const __m512i plain = headed ? _mm512_setzero_si512() : weights_at(job, g, 0, _mm512_setzero_si512());
+        for (int v = 0; v < vectors; v++) {
+            const __m512i a = _mm512_maskz_loadu_epi8(mask[v], row[0] + 64 * v);
+            const __m512i b = _mm512_maskz_loadu_epi8(mask[v], row[1] + 64 * v);
+            const __m512i c = _mm512_maskz_loadu_epi8(mask[v], row[2] + 64 * v);
+            const __m512i d = _mm512_maskz_loadu_epi8(mask[v], row[3] + 64 * v);
+            const __m512i ab = _mm512_unpacklo_epi8(a, b), AB = _mm512_unpackhi_epi8(a, b);
+            const __m512i cd = _mm512_unpacklo_epi8(c, d), CD = _mm512_unpackhi_epi8(c, d);
+            const __m512i q[4] = {_mm512_unpacklo_epi16(ab, cd), _mm512_unpackhi_epi16(ab, cd),
+                                  _mm512_unpacklo_epi16(AB, CD), _mm512_unpackhi_epi16(AB, CD)};
+            for (int i = 0; i < 4; i++)
+                add(acc[v][i], q[i], headed ? weights_at(job, g, 1, spread[v][i]) : plain, bits, nonnegative);
+        }
+    }
+    for (int v = 0; v < vectors; v++)
+        for (int p = 0; p < planes; p++) {
+            __m512i s[4];
+            for (int i = 0; i < 4; i++)
+                s[i] = plane_sum(acc[v][i][p], p ? acc[v][i][p - 1] : acc[v][i][p], p, width, nonnegative);
+            const __m512i t0 = _mm512_shuffle_i32x4(s[0], s[1], 0x44), t1 = _mm512_shuffle_i32x4(s[0], s[1], 0xEE);
+            const __m512i t2 = _mm512_shuffle_i32x4(s[2], s[3], 0x44), t3 = _mm512_shuffle_i32x4(s[2], s[3], 0xEE);
+            const __m512i c[4] = {_mm512_shuffle_i32x4(t0, t2, 0x88), _mm512_shuffle_i32x4(t0, t2, 0xDD),
+                                  _mm512_shuffle_i32x4(t1, t3, 0x88), _mm512_shuffle_i32x4(t1, t3, 0xDD)};
+            const int32_t from = offset + 64 * v, left = job->channels - p * bytes - from;
+            for (int i = 0; i < 4; i++) {
+                const int64_t many = (left < bytes - from ? left : bytes - from) - 16 * i;
+                _mm512_mask_storeu_epi32(out + p * bytes + from + 16 * i, (__mmask16)mask_of(many > 16 ? 16 : many), c[i]);
+            }
+        }
+}
+
+/* Rows of at most 32 bytes: four rows fit two vectors, and one or two permutations interleave them. */
+INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, int32_t *out, int halves, int bits, int nonnegative,
+                   int headed) {
+    const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
+    const int32_t bytes = bytes_of(job->channels, bits);
+    const __mmask32 mask = (__mmask32)mask_of(bytes);
+    const int64_t step = job->x_bytes;
+    uint8_t order[2][64];
+    int32_t feature[16];
+    __m512i acc[2][4], at[2], spread[2];
+    for (int h = 0; h < halves; h++) {
+        for (int lane = 0; lane < 16; lane++) {
+            for (int e = 0; e < 4; e++)
+                order[h][4 * lane + e] = (uint8_t)(halves == 1 ? 16 * e + lane : 32 * e + 16 * h + lane);
+            feature[lane] = 16 * h + lane;
+        }
+        at[h] = _mm512_loadu_si512(order[h]);
+        spread[h] = headed ? spread_of(job, feature) : at[h];
+        for (int p = 0; p < planes; p++)
+            acc[h][p] = _mm512_setzero_si512();
+    }
+    for (int64_t g = first; g < stop; g++) {
+        const int32_t *index = job->indices + 4 * g;
+        for (int e = 0; e < 4; e++)
+            _mm_prefetch((const char *)(job->x + index[4 * AHEAD + e] * step), _MM_HINT_T0);
+        const uint8_t *row[4];
+        for (int e = 0; e < 4; e++)
+            row[e] = job->x + index[e] * step;
+        __m512i q[2];
+        if (halves == 1) {
+            __m512i four = _mm512_castsi128_si512(_mm_maskz_loadu_epi8((__mmask16)mask, row[0]));
+            four = _mm512_inserti32x4(four, _mm_maskz_loadu_epi8((__mmask16)mask, row[1]), 1);
+            four = _mm512_inserti32x4(four, _mm_maskz_loadu_epi8((__mmask16)mask, row[2]), 2);
+            four = _mm512_inserti32x4(four, _mm_maskz_loadu_epi8((__mmask16)mask, row[3]), 3);
+            q[0] = _mm512_permutexvar_epi8(at[0], four);
+        } else {
+            const __m512i ab = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi8(mask, row[0])),
+                                                  _mm256_maskz_loadu_epi8(mask, row[1]), 1);
+            const __m512i cd = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi8(mask, row[2])),
+                                                  _mm256_maskz_loadu_epi8(mask, row[3]), 1);
+            q[0] = _mm512_permutex2var_epi8(ab, at[0], cd);
+            q[1] = _mm512_permutex2var_epi8(ab, at[1], cd);
+        }
+        for (int h = 0; h < halves; h++)
+            add(acc[h], q[h], weights_at(job, g, headed, spread[h]), bits, nonnegative);
+    }
+    for (int h = 0; h < halves; h++)
+        for (int p = 0; p < planes; p++) {
+            const __m512i s = plane_sum(acc[h][p], p ? acc[h][p - 1] : acc[h][p], p, width, nonnegative);
+            const int32_t left = job->channels - p * bytes - 16 * h, inside = bytes - 16 * h;
+            const int64_t many = left < inside ? left : inside;
+            _mm512_mask_storeu_epi32(out + p * bytes + 16 * h, (__mmask16)mask_of(many > 16 ? 16 : many), s);
+        }
+}
+
+#define TILES(BITS, MOST, NONNEGATIVE, HEADED)                                                                         \
+    do {                                                                                                               \
+        if (bytes <= 16)                                                                                               \
+            narrow(job, first, stop, acc, 1, BITS, NONNEGATIVE, HEADED);                                               \
+        else if (bytes <= 32)                                                                                          \
+            narrow(job, first, stop, acc, 2, BITS, NONNEGATIVE, HEADED);                                               \
+        else                                                                                                           \
+            for (int32_t offset = 0; offset < bytes;) {                                                                \
+                const int32_t left = (bytes - offset + 63) / 64;                                                       \
+                if (MOST >= 4 && left >= 4)                                                                            \
+                    wide(job, first, stop, acc, offset, MOST >= 4 ? 4 : 1, BITS, NONNEGATIVE, HEADED), offset += 256;  \
+                else if (MOST >= 2 && left >= 2)                                                                       \
+                    wide(job, first, stop, acc, offset, MOST >= 2 ? 2 : 1, BITS, NONNEGATIVE, HEADED), offset += 128;  \
+                else                                                                                                   \
+                    wide(job, first, stop, acc, offset, 1, BITS, NONNEGATIVE, HEADED), offset += 64;                   \
+            }                                                                                                          \
+    } while (0)
+
+#define CASE(NAME, BITS, MOST, NONNEGATIVE, HEADED)                                                                    \
+    static void NAME(const Spmm *job, int64_t first, int64_t stop, int32_t *acc, int32_t bytes) {                     \
+        TILES(BITS, MOST, NONNEGATIVE, HEADED);                                                                        \
+    }
+CASE(whole_u, 8, 4, 1, 0)
+CASE(whole_s, 8, 4, 0, 0)
+CASE(halves_u, 4, 2, 1, 0)
+CASE(halves_s, 4, 2, 0, 0)
+CASE(quarters_u, 2, 1, 1, 0)
+CASE(quarters_s, 2, 1, 0, 0)
+CASE(whole_uh, 8, 2, 1, 1)
+CASE(whole_sh, 8, 2, 0, 1)
+
+void avx512_unpack(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes);
+
+/* Packed features with heads: every head is a slice, so each plane meets several heads; the general loop does them. */
+static int32_t avx512_sums(const Spmm *job, int64_t first, int64_t stop, int32_t *acc) {
+    const int32_t bits = job->x_bits == 3 ? 4 : job->x_bits, bytes = bytes_of(job->channels, bits);
+    const int headed = job->heads > 1;
+    if (headed && bits != 8)
+        return plain_set.sums(job, first, stop, acc);
+    if (bits == 8) { /* features signed where the weights allow it */
+        const int u = job->nonnegative;
+        (headed ? (u ? whole_uh : whole_sh) : (u ? whole_u : whole_s))(job, first, stop, acc, bytes);
+        return u ? 0 : 128;
+    }
+    const int u = !job->fits_int8;
+    (bits == 4 ? (u ? halves_u : halves_s) : (u ? quarters_u : quarters_s))(job, first, stop, acc, bytes);
+    return 1 << (job->x_bits - 1);
+}
+
+static void avx512_sums_float(const SpmmFloat *job, int64_t first, int64_t stop, float *acc) {
+    const int32_t n = job->channels;
+    for (int32_t offset = 0; offset < n; offset += 128) {
+        __m512 sum[8];
+        __mmask16 mask[8];
+        for (int v = 0; v < 8; v++) {
+            const int32_t left = n - offset - 16 * v;
+            mask[v] = (__mmask16)mask_of(left > 16 ? 16 : left);
+            sum[v] = _mm512_setzero_ps();
+        }
+        const int vectors = n - offset >= 128 ? 8 : (n - offset + 15) / 16;
+        for (int64_t entry = 4 * first; entry < 4 * stop; entry++) {
+            const float *row = job->x + (int64_t)job->indices[entry] * n + offset;
+            const char *later = (const char *)(job->x + (int64_t)job->indices[entry + 8] * n + offset);
+            for (int line = 0; line < vectors; line++)
+                _mm_prefetch(later + 64 * line, _MM_HINT_T0);
+            const __m512 w = _mm512_set1_ps(job->weights[entry]);
+            if (vectors == 8)
+                for (int v = 0; v < 8; v++)
+                    sum[v] = _mm512_fmadd_ps(w, _mm512_maskz_loadu_ps(mask[v], row + 16 * v), sum[v]);
+            else
+                for (int v = 0; v < vectors; v++)
+                    sum[v] = _mm512_fmadd_ps(w, _mm512_maskz_loadu_ps(mask[v], row + 16 * v), sum[v]);
+        }
+        for (int v = 0; v < vectors; v++)
+            _mm512_mask_storeu_ps(acc + offset + 16 * v, mask[v], sum[v]);
+    }
+}
+
+/* ROWS rows times 64 outputs in registers; fields are parted by a shift and a mask, once for 64 outputs. */
+INLINE void block(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride, int64_t from, int bits) {
+    const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
+    const int32_t bytes = bytes_of(job->inner, bits), blocks = (bytes + 3) / 4;
+    const int64_t outputs = padded(job->channels);
+    const __m512i mask = _mm512_set1_epi8((char)((1 << width) - 1)), flip = _mm512_set1_epi8((char)0x80);
+    __m512i sum[ROWS][4];
+    for (int r = 0; r < count; r++)
+        for (int v = 0; v < 4; v++)
+            sum[r][v] = _mm512_setzero_si512();
+    const uint8_t *x = job->x + row * job->x_bytes;
+    for (int32_t b = 0; b < blocks; b++) {
+        __m512i four[ROWS];
+        for (int r = 0; r < count; r++) {
+            uint32_t word = 0;
+            if (4 * b + 4 <= bytes)
+                memcpy(&word, x + r * job->x_bytes + 4 * b, 4);
+            else
+                memcpy(&word, x + r * job->x_bytes + 4 * b, (size_t)(bytes - 4 * b));
+            four[r] = _mm512_set1_epi32((int32_t)word);
+            if (planes == 1)
+                four[r] = _mm512_xor_si512(four[r], flip);
+        }
+        for (int p = 0; p < planes; p++) {
+            const int8_t *w = job->weights + ((int64_t)(p * blocks + b) * outputs + from) * 4;
+            const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
+            const __m512i w2 = _mm512_loadu_si512(w + 128), w3 = _mm512_loadu_si512(w + 192);
+            for (int r = 0; r < count; r++) {
+                const __m512i u = planes == 1 ? four[r]
+                                              : _mm512_and_si512(_mm512_srli_epi16(four[r], (unsigned)(p * width)), mask);
+                sum[r][0] = dot(sum[r][0], u, w0);
+                sum[r][1] = dot(sum[r][1], u, w1);
+                sum[r][2] = dot(sum[r][2], u, w2);
+                sum[r][3] = dot(sum[r][3], u, w3);
+            }
+        }
+    }
+    const __m512i zero = _mm512_set1_epi32(job->zero + (1 << (job->x_bits - 1)));
+    for (int v = 0; v < 4; v++) {
+        const __m512i shift = _mm512_mullo_epi32(zero, _mm512_loadu_si512(job->column_sums + from + 16 * v));
+        for (int r = 0; r < count; r++)
+            _mm512_storeu_si512(acc + r * stride + from + 16 * v, _mm512_sub_epi32(sum[r][v], shift));
+    }
+}
+
+#define BLOCKS(BITS)                                                                                                   \
+    for (int64_t from = 0; from < padded(job->channels); from += 64) {                                                 \
+        if (count == ROWS)                                                                                             \
+            block(job, row, ROWS, acc, stride, from, BITS);                                                            \
+        else                                                                                                           \
+            for (int r = 0; r < count; r++)                                                                            \
+                block(job, row + r, 1, acc + r * stride, stride, from, BITS);                                          \
+    }
+
+static void avx512_products(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride) {
+    if (job->x_bits == 8) {
+        BLOCKS(8)
+    } else if (job->x_bits == 2) {
+        BLOCKS(2)
+    } else {
+        BLOCKS(4)
+    }
+}
+
+INLINE __m512i codes_of(const Finish *f, __m512 y) {
+    if (f->thresholds) {
+        const __mmask16 negative = _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ);
+        if (negative) {
+            __m512 steps = _mm512_setzero_ps();
+            for (int32_t t = 0; t < f->num_thresholds; t++)
+                steps = _mm512_mask_sub_ps(steps, _mm512_cmp_ps_mask(y, _mm512_set1_ps(f->thresholds[t]), _CMP_LT_OQ),
+                                           steps, _mm512_set1_ps(1.0f));
+            y = _mm512_mask_mov_ps(y, negative, steps);
+        }
+    }
+    y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
+    return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point));
+}
+
+static void avx512_finish(const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self, int32_t zero,
+                          void *out) {
+    for (int32_t k = 0; k < n; k += 16) {
+        const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
+        const __m512i sums = _mm512_maskz_loadu_epi32(mask, acc + k);
+        __m512d low = _mm512_cvtepi32_pd(_mm512_castsi512_si256(sums));
+        __m512d high = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sums, 1));
+        if (self) {
+            const __m512i codes = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, self + k));
+            const __m512i centred = _mm512_sub_epi32(codes, _mm512_set1_epi32(zero));
+            const __m512d many = _mm512_set1_pd(own);
+            low = _mm512_add_pd(low, _mm512_mul_pd(many, _mm512_cvtepi32_pd(_mm512_castsi512_si256(centred))));
+            high = _mm512_add_pd(high, _mm512_mul_pd(many, _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(centred, 1))));
+        }
+        low = _mm512_add_pd(_mm512_mul_pd(low, _mm512_loadu_pd(f->multiplier + k)), _mm512_loadu_pd(f->offset + k));
+        high = _mm512_add_pd(_mm512_mul_pd(high, _mm512_loadu_pd(f->multiplier + k + 8)),
+                             _mm512_loadu_pd(f->offset + k + 8));
+        const __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+        if (f->kind == REALS)
+            _mm512_mask_storeu_ps((float *)out + k, mask, y);
+        else
+            _mm512_mask_cvtepi32_storeu_epi8((int8_t *)out + k, mask, codes_of(f, y));
+    }
+}
+
+static void avx512_quantize(const Finish *f, const float *x, float inverse, int32_t n, int8_t *out) {
+    const __m512 by = _mm512_set1_ps(inverse);
+    for (int32_t k = 0; k < n; k += 16) {
+        const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
+        const __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + k), by);
+        _mm512_mask_cvtepi32_storeu_epi8(out + k, mask, codes_of(f, y));
+    }
+}
+
+static void avx512_pack(const int8_t *codes, int32_t n, int32_t bits, uint8_t *out) {
+    const int planes = planes_of(bits), width = width_of(bits);
+    const int32_t bytes = bytes_of(n, bits);
+    const __m512i qmin = _mm512_set1_epi8((char)-(1 << (bits - 1)));
+    if (planes == 1) {
+        memcpy(out, codes, (size_t)n);
+        return;
+    }
+    for (int32_t from = 0; from < bytes; from += 64) {
+        const __mmask64 inside = mask_of(bytes - from);
+        __m512i packed = _mm512_setzero_si512();
+        for (int p = 0; p < planes; p++) {
+            const __mmask64 mask = inside & mask_of(n - p * bytes - from);
+            const __m512i field = _mm512_maskz_sub_epi8(mask, _mm512_maskz_loadu_epi8(mask, codes + p * bytes + from), qmin);
+            packed = _mm512_or_si512(packed, _mm512_slli_epi16(field, (unsigned)(p * width)));
+        }
+        _mm512_mask_storeu_epi8(out + from, inside, packed);
+    }
+}
+
+void avx512_unpack(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes) {
+    const int planes = planes_of(bits), width = width_of(bits);
+    const int32_t bytes = bytes_of(n, bits);
+    const __m512i qmin = _mm512_set1_epi8((char)-(1 << (bits - 1)));
+    const __m512i field = _mm512_set1_epi8((char)((1 << width) - 1));
+    if (planes == 1) {
+        memcpy(codes, packed, (size_t)n);
+        return;
+    }
+    for (int32_t from = 0; from < bytes; from += 64) {
+        const __m512i raw = _mm512_maskz_loadu_epi8(mask_of(bytes - from), packed + from);
+        for (int p = 0; p < planes; p++) {
+            const __mmask64 mask = mask_of(bytes - from) & mask_of(n - p * bytes - from);
+            const __m512i part = _mm512_and_si512(_mm512_srli_epi16(raw, (unsigned)(p * width)), field);
+            _mm512_mask_storeu_epi8(codes + p * bytes + from, mask, _mm512_add_epi8(part, qmin));
+        }
+    }
+}
+
+const Set avx512_set = {avx512_sums,     avx512_sums_float, avx512_products, avx512_finish,
+                        avx512_quantize, avx512_pack,       avx512_unpack};
+#else
+const Set avx512_set;
+#endif

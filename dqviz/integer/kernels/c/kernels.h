@@ -1,0 +1,123 @@
+/* Integer kernels of graph networks: what is called from Python, and what each instruction set implements.
+
+   A code is signed. Codes of 8 bits lie one to a byte. Narrower codes are stored as fields (code - qmin, unsigned), two
+   or four to a byte, in planes: byte j of a row holds features j, j + P, j + 2P, ... where P is the number of bytes, so
+   that one mask turns a vector of bytes into a vector of consecutive features.
+
+   A sparse matrix is a list of groups of four entries; a row owns whole groups and pads its last one with weight 0.
+   No function here keeps state, allocates anything that outlives it, or knows of Python. */
+#ifndef DQVIZ_KERNELS_H
+#define DQVIZ_KERNELS_H
+
+#include <stdint.h>
+
+enum { SUMS = 0, CODES = 1, REALS = 2 };           /* what leaves a kernel: int32 sums, codes, float32 */
+enum { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3 }; /* instruction sets */
+enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
+
+/* y = float32(sum * multiplier + offset); code = rint(clip(y, low, high)) + zero_point.
+   multiplier and offset are padded to a multiple of LANES. Thresholds (ascending, below 0) stand for ELU: a negative y
+   becomes minus the number of thresholds above it, which is rint(elu(y)). */
+typedef struct {
+    int32_t kind, bits, zero_point, num_thresholds;
+    float low, high;
+    const double *multiplier, *offset;
+    const float *thresholds;
+} Finish;
+
+/* out[v] = sum over entries (u, w) of w (x[u] - zero) + own (x[v] - zero). Share i does groups [groups[i], groups[i+1])
+   of rows [rows[i], rows[i+1]]; the sums of a row that is cut go to head[i] and tail[i]. */
+typedef struct {
+    int32_t level, threads, channels, heads;
+    int32_t x_bits, zero, nonnegative, fits_int8;
+    double own;
+    const int64_t *ptr;     /* [num_rows + 1] in groups */
+    const int32_t *indices; /* [4 groups + slack] */
+    const uint8_t *weights; /* [4 groups + slack] times heads, entry by entry */
+    const int32_t *weight_sums; /* [num_rows] times heads */
+    const uint8_t *x;
+    int64_t x_bytes; /* bytes of a row of x */
+    const int64_t *rows, *groups;
+    int32_t *head, *tail; /* [threads, channels] */
+    void *out;
+    int64_t out_bytes;
+    Finish finish;
+} Spmm;
+
+/* The same product in float32. */
+typedef struct {
+    int32_t level, threads, channels, unused;
+    const int64_t *ptr;
+    const int32_t *indices;
+    const float *weights, *x;
+    const int64_t *rows, *groups;
+    float *head, *tail, *out;
+} SpmmFloat;
+
+/* out = (x - zero) (w - weight_zero). Weights come packed: planes of x, then blocks of four inputs, then outputs. */
+typedef struct {
+    int32_t level, threads, inner, channels;
+    int32_t x_bits, zero, weight_zero, unused;
+    const uint8_t *x;
+    int64_t x_bytes;
+    const int8_t *weights;      /* [planes, ceil(P / 4), padded channels, 4] */
+    const int32_t *column_sums; /* [padded channels] */
+    int64_t num_rows;
+    void *out;
+    int64_t out_bytes;
+    Finish finish;
+} Gemm;
+
+/* codes of x * inverse */
+typedef struct {
+    int32_t level, threads, channels, unused;
+    const float *x;
+    float inverse, pad;
+    int64_t num_rows;
+    void *out;
+    int64_t out_bytes;
+    Finish finish;
+} Quantize;
+
+/* Codes of NORM for each edge and head: softmax over the entries of a row of leaky_relu(logit), in codes.
+   table[s - table_first] = exp(leaky_relu(s * step)) in float64 for every possible sum s of two codes. */
+typedef struct {
+    int32_t threads, heads, table_first, zero_point;
+    float inverse, low, high, pad;
+    const int64_t *ptr;
+    const int32_t *indices;
+    const int8_t *source, *target; /* [num_nodes, heads] codes */
+    const double *table;
+    int64_t num_rows;
+    const int64_t *rows;   /* [threads + 1]: shares of whole rows */
+    uint8_t *weights;      /* out, [4 groups, heads] centred codes */
+    int32_t *weight_sums;  /* out, [num_rows, heads] */
+    const uint8_t *live;   /* [4 groups]: 0 for padding */
+} Attention;
+
+/* What an instruction set implements. `sums`: int32 sums of one row, raw (zero points and the bias of unsigned fields
+   come later); returns that bias. */
+typedef struct {
+    int32_t (*sums)(const Spmm *job, int64_t first, int64_t stop, int32_t *acc);
+    void (*sums_float)(const SpmmFloat *job, int64_t first, int64_t stop, float *acc);
+    void (*products)(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
+    void (*finish)(const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self, int32_t zero,
+                   void *out);
+    void (*quantize)(const Finish *f, const float *x, float inverse, int32_t n, int8_t *out);
+    void (*pack)(const int8_t *codes, int32_t n, int32_t bits, uint8_t *out);
+    void (*unpack)(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes);
+} Set;
+
+extern const Set plain_set;
+extern const Set avx2_set;
+extern const Set avx512_set;
+
+static inline int32_t planes_of(int32_t bits) { return bits == 8 ? 1 : bits == 2 ? 4 : 2; }
+static inline int32_t width_of(int32_t bits) { return 8 / planes_of(bits); }
+static inline int32_t bytes_of(int32_t channels, int32_t bits) {
+    int32_t planes = planes_of(bits);
+    return (channels + planes - 1) / planes;
+}
+static inline int64_t padded(int64_t n) { return (n + 63) & ~(int64_t)63; }
+
+#endif

@@ -1,0 +1,29 @@
+"""The optional native kernels; everything else about this package stands in pyproject.toml.
+
+Built into dqviz/integer/kernels by `python setup.py build_ext --inplace` (the Makefile does it); without a C compiler
+the build says so and goes on, and the numba kernels do the work.
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+SOURCES = Path("dqviz/integer/kernels/c")
+# -ffp-contract=off: a fused multiply-add would round once where the reference rounds twice.
+FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
+extra = SANITIZE if os.environ.get("DQVIZ_SANITIZE") else []
+
+setup(
+    ext_modules=[
+        Extension(
+            "dqviz.integer.kernels._native",
+            sources=[str(SOURCES / name) for name in ("kernels.c", "plain.c", "avx2.c", "avx512.c")],
+            depends=[str(SOURCES / name) for name in ("kernels.h", "plain.inc")],
+            extra_compile_args=[*FLAGS, *extra],
+            extra_link_args=["-pthread", *extra],
+            optional=True,
+        )
+    ]
+)
