@@ -11,6 +11,7 @@ values), and float64 would see it a hair beside. Measured: differing codes fell 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +26,19 @@ class Scaled:
     multiplier: Float64
     offset: Float64
 
-    def padded(self, channels: int, lanes: int) -> tuple[Float64, Float64]:
-        """Both as arrays of a multiple of `lanes` values, made once (kernels read whole vectors)."""
-        known: dict[tuple[int, int], tuple[Float64, Float64]] = self.__dict__.setdefault("_padded", {})
-        if (channels, lanes) not in known:
+    def padded(self, channels: int, lanes: int) -> tuple[Float64, Float64, Float32, Float32]:
+        """Both as arrays of a multiple of `lanes` values (kernels read whole vectors), then in float32; made once."""
+        known: dict[int, tuple[Float64, Float64, Float32, Float32]] = self.__dict__.setdefault("_padded", {})
+        if channels not in known:
             pair = np.zeros((2, -(-channels // lanes) * lanes))
             pair[0, :channels], pair[1, :channels] = self.multiplier, self.offset
-            known[channels, lanes] = pair[0], pair[1]
-        return known[channels, lanes]
+            with np.errstate(over="ignore"):
+                known[channels] = pair[0], pair[1], *pair.astype(np.float32)
+        return known[channels]
+
+    @cached_property
+    def largest_offset(self) -> float:
+        return float(np.abs(self.offset).max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,8 @@ from dqviz.registry import Entry
 SUMS, CODES, REALS = 0, 1, 2
 LEVELS = ("plain", "avx2", "avx512")
 LANES, TILE, MAX_HEADS = 16, 64, 16
+LARGE = 2048
+"""Offsets (in steps) below which float32 decides a code that is not near a tie (avx512.c)."""
 SMALL = 1 << 19
 """Products below which a second thread costs more than it saves (starting one takes about 20 microseconds)."""
 
@@ -40,7 +42,8 @@ class _Finish(Structure):
     _fields_: ClassVar = [
         ("kind", c_int32), ("bits", c_int32), ("zero_point", c_int32), ("num_thresholds", c_int32),
         ("low", c_float), ("high", c_float),
-        ("multiplier", c_void_p), ("offset", c_void_p), ("thresholds", c_void_p),
+        ("multiplier", c_void_p), ("offset", c_void_p), ("multiplier32", c_void_p), ("offset32", c_void_p),
+        ("thresholds", c_void_p), ("fast", c_int64),
     ]  # fmt: skip
 
 
@@ -245,14 +248,12 @@ def finish_of(epilogue: Epilogue | None, channels: int) -> tuple[_Finish, tuple[
     """The struct, and the arrays it points to: they must live as long as it is used."""
     if epilogue is None:
         return _Finish(SUMS), ()
-    multiplier, offset = epilogue.padded(channels, LANES)
+    arrays = epilogue.padded(channels, LANES)
+    places = [address(array) for array in arrays]
     if not isinstance(epilogue, Requantize):
-        return _Finish(REALS, 32, 0, 0, 0, 0, address(multiplier), address(offset)), (multiplier, offset)
-    grid = epilogue.out
-    return (
-        _Finish(CODES, grid.bits, grid.zero_point, 0, *bounds(grid, epilogue.relu), address(multiplier), address(offset)),
-        (multiplier, offset),
-    )
+        return _Finish(REALS, 32, 0, 0, 0, 0, *places), arrays
+    grid, fast = epilogue.out, epilogue.largest_offset < LARGE
+    return _Finish(CODES, grid.bits, grid.zero_point, 0, *bounds(grid, epilogue.relu), *places, None, fast), arrays
 
 
 ENTRY: Entry[Backend] = Entry("native", "C kernels: AVX-512 VNNI, AVX2 or plain C, chosen at run time.", Native,

@@ -12,10 +12,11 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")
 #include <immintrin.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define AHEAD 2 /* groups between a prefetch and its use */
+#define AHEAD 4 /* groups between a prefetch and its use */
 
 INLINE __mmask64 mask_of(int64_t left) { return left >= 64 ? ~(__mmask64)0 : left <= 0 ? 0 : ((__mmask64)1 << left) - 1; }
 INLINE __m512i dot(__m512i acc, __m512i u, __m512i s) { return _mm512_dpbusd_epi32(acc, u, s); }
@@ -55,6 +56,15 @@ INLINE __m512i weights_at(const Spmm *job, int64_t group, int headed, __m512i sp
     return _mm512_permutexvar_epi8(spread, _mm512_maskz_loadu_epi8(mask_of(bytes), job->weights + bytes * group));
 }
 
+/* How the bytes of four narrow rows are interleaved: of 16 bytes, and the two halves of 32. */
+#define FOUR(lane, step) step * 0 + lane, step * 1 + lane, step * 2 + lane, step * 3 + lane
+#define SIXTEEN(from, step)                                                                                            \
+    FOUR(from + 0, step), FOUR(from + 1, step), FOUR(from + 2, step), FOUR(from + 3, step), FOUR(from + 4, step),      \
+        FOUR(from + 5, step), FOUR(from + 6, step), FOUR(from + 7, step), FOUR(from + 8, step), FOUR(from + 9, step),  \
+        FOUR(from + 10, step), FOUR(from + 11, step), FOUR(from + 12, step), FOUR(from + 13, step),                    \
+        FOUR(from + 14, step), FOUR(from + 15, step)
+static const uint8_t ORDER[3][64] = {{SIXTEEN(0, 16)}, {SIXTEEN(0, 32)}, {SIXTEEN(16, 32)}};
+
 /* Which weight each byte of an accumulator vector needs: lane l stands for feature feature[l]. */
 INLINE __m512i spread_of(const Spmm *job, const int32_t *feature) {
     uint8_t at[64];
@@ -67,25 +77,23 @@ INLINE __m512i spread_of(const Spmm *job, const int32_t *feature) {
     return _mm512_loadu_si512(at);
 }
 
-/* A tile of 64 bytes times `vectors`, all entries of a row. */
-INLINE void wide(const Spmm *job, int64_t first, int64_t stop, int32_t *out, int32_t offset, int vectors, int bits,
-                 int nonnegative, int headed) {
+
+/* Accumulators of a tile: `vectors` times 64 bytes (wide), lane l of part i standing for byte 16 (l / 4) + 4 i + l % 4;
+   or at most 32 bytes (narrow), in order. */
+typedef struct {
+    __m512i acc[4][4][4]; /* [vector][part][plane] */
+} Tile;
+
+INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32_t offset, int vectors, int bits,
+                 int nonnegative, int headed, __m512i (*spread)[4]) {
     const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
     const int32_t bytes = bytes_of(job->channels, bits);
-    __m512i acc[4][4][4], spread[4][4]; /* [vector][part][plane]; spread [vector][part], whole bytes only */
     __mmask64 mask[4];
     for (int v = 0; v < vectors; v++) {
         mask[v] = mask_of(bytes - offset - 64 * v);
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 4; i++)
             for (int p = 0; p < planes; p++)
-                acc[v][i][p] = _mm512_setzero_si512();
-            if (headed) {
-                int32_t feature[16];
-                for (int lane = 0; lane < 16; lane++)
-                    feature[lane] = offset + 64 * v + 16 * (lane / 4) + 4 * i + lane % 4;
-                spread[v][i] = spread_of(job, feature);
-            }
-        }
+                tile->acc[v][i][p] = _mm512_setzero_si512();
     }
     const uint8_t *x = job->x + offset;
     const int64_t step = job->x_bytes;
@@ -106,47 +114,25 @@ INLINE void wide(const Spmm *job, int64_t first, int64_t stop, int32_t *out, int
             const __m512i q[4] = {_mm512_unpacklo_epi16(ab, cd), _mm512_unpackhi_epi16(ab, cd),
                                   _mm512_unpacklo_epi16(AB, CD), _mm512_unpackhi_epi16(AB, CD)};
             for (int i = 0; i < 4; i++)
-                add(acc[v][i], q[i], headed ? weights_at(job, g, 1, spread[v][i]) : plain, bits, nonnegative);
+                add(tile->acc[v][i], q[i], headed ? weights_at(job, g, 1, spread[v][i]) : plain, bits, nonnegative);
         }
     }
     for (int v = 0; v < vectors; v++)
-        for (int p = 0; p < planes; p++) {
-            __m512i s[4];
-            for (int i = 0; i < 4; i++)
-                s[i] = plane_sum(acc[v][i][p], p ? acc[v][i][p - 1] : acc[v][i][p], p, width, nonnegative);
-            const __m512i t0 = _mm512_shuffle_i32x4(s[0], s[1], 0x44), t1 = _mm512_shuffle_i32x4(s[0], s[1], 0xEE);
-            const __m512i t2 = _mm512_shuffle_i32x4(s[2], s[3], 0x44), t3 = _mm512_shuffle_i32x4(s[2], s[3], 0xEE);
-            const __m512i c[4] = {_mm512_shuffle_i32x4(t0, t2, 0x88), _mm512_shuffle_i32x4(t0, t2, 0xDD),
-                                  _mm512_shuffle_i32x4(t1, t3, 0x88), _mm512_shuffle_i32x4(t1, t3, 0xDD)};
-            const int32_t from = offset + 64 * v, left = job->channels - p * bytes - from;
-            for (int i = 0; i < 4; i++) {
-                const int64_t many = (left < bytes - from ? left : bytes - from) - 16 * i;
-                _mm512_mask_storeu_epi32(out + p * bytes + from + 16 * i, (__mmask16)mask_of(many > 16 ? 16 : many), c[i]);
-            }
-        }
+        for (int i = 0; i < 4; i++)
+            for (int p = planes - 1; p > 0; p--)
+                tile->acc[v][i][p] = plane_sum(tile->acc[v][i][p], tile->acc[v][i][p - 1], p, width, nonnegative);
 }
 
 /* Rows of at most 32 bytes: four rows fit two vectors, and one or two permutations interleave them. */
-INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, int32_t *out, int halves, int bits, int nonnegative,
-                   int headed) {
+INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int halves, int bits, int nonnegative,
+                   int headed, __m512i (*spread)[4]) {
     const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
-    const int32_t bytes = bytes_of(job->channels, bits);
-    const __mmask32 mask = (__mmask32)mask_of(bytes);
+    const __mmask32 mask = (__mmask32)mask_of(bytes_of(job->channels, bits));
     const int64_t step = job->x_bytes;
-    uint8_t order[2][64];
-    int32_t feature[16];
-    __m512i acc[2][4], at[2], spread[2];
-    for (int h = 0; h < halves; h++) {
-        for (int lane = 0; lane < 16; lane++) {
-            for (int e = 0; e < 4; e++)
-                order[h][4 * lane + e] = (uint8_t)(halves == 1 ? 16 * e + lane : 32 * e + 16 * h + lane);
-            feature[lane] = 16 * h + lane;
-        }
-        at[h] = _mm512_loadu_si512(order[h]);
-        spread[h] = headed ? spread_of(job, feature) : at[h];
+    const __m512i at[2] = {_mm512_loadu_si512(ORDER[halves == 1 ? 0 : 1]), _mm512_loadu_si512(ORDER[2])};
+    for (int h = 0; h < halves; h++)
         for (int p = 0; p < planes; p++)
-            acc[h][p] = _mm512_setzero_si512();
-    }
+            tile->acc[0][h][p] = _mm512_setzero_si512();
     for (int64_t g = first; g < stop; g++) {
         const int32_t *index = job->indices + 4 * g;
         for (int e = 0; e < 4; e++)
@@ -169,39 +155,149 @@ INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, int32_t *out, i
             q[0] = _mm512_permutex2var_epi8(ab, at[0], cd);
             q[1] = _mm512_permutex2var_epi8(ab, at[1], cd);
         }
+        const __m512i plain = headed ? at[0] : weights_at(job, g, 0, at[0]);
         for (int h = 0; h < halves; h++)
-            add(acc[h], q[h], weights_at(job, g, headed, spread[h]), bits, nonnegative);
+            add(tile->acc[0][h], q[h], headed ? weights_at(job, g, 1, spread[0][h]) : plain, bits, nonnegative);
     }
     for (int h = 0; h < halves; h++)
+        for (int p = planes - 1; p > 0; p--)
+            tile->acc[0][h][p] = plane_sum(tile->acc[0][h][p], tile->acc[0][h][p - 1], p, width, nonnegative);
+}
+
+/* Sums of a tile to memory, feature by feature. vectors 0: narrow. */
+INLINE void store(const Spmm *job, const Tile *tile, int32_t *out, int32_t offset, int vectors, int halves, int planes) {
+    const int32_t bytes = (job->channels + planes - 1) / planes;
+    for (int v = 0; v < (vectors ? vectors : 1); v++)
         for (int p = 0; p < planes; p++) {
-            const __m512i s = plane_sum(acc[h][p], p ? acc[h][p - 1] : acc[h][p], p, width, nonnegative);
-            const int32_t left = job->channels - p * bytes - 16 * h, inside = bytes - 16 * h;
-            const int64_t many = left < inside ? left : inside;
-            _mm512_mask_storeu_epi32(out + p * bytes + 16 * h, (__mmask16)mask_of(many > 16 ? 16 : many), s);
+            __m512i c[4];
+            if (vectors) { /* a transpose of four by four 128-bit lanes */
+                const __m512i s0 = tile->acc[v][0][p], s1 = tile->acc[v][1][p];
+                const __m512i s2 = tile->acc[v][2][p], s3 = tile->acc[v][3][p];
+                const __m512i t0 = _mm512_shuffle_i32x4(s0, s1, 0x44), t1 = _mm512_shuffle_i32x4(s0, s1, 0xEE);
+                const __m512i t2 = _mm512_shuffle_i32x4(s2, s3, 0x44), t3 = _mm512_shuffle_i32x4(s2, s3, 0xEE);
+                c[0] = _mm512_shuffle_i32x4(t0, t2, 0x88), c[1] = _mm512_shuffle_i32x4(t0, t2, 0xDD);
+                c[2] = _mm512_shuffle_i32x4(t1, t3, 0x88), c[3] = _mm512_shuffle_i32x4(t1, t3, 0xDD);
+            } else
+                for (int h = 0; h < halves; h++)
+                    c[h] = tile->acc[0][h][p];
+            const int32_t from = offset + 64 * v, left = job->channels - p * bytes - from;
+            for (int i = 0; i < (vectors ? 4 : halves); i++) {
+                const int64_t many = (left < bytes - from ? left : bytes - from) - 16 * i;
+                _mm512_mask_storeu_epi32(out + p * bytes + from + 16 * i, (__mmask16)mask_of(many > 16 ? 16 : many), c[i]);
+            }
         }
 }
 
-#define TILES(BITS, MOST, NONNEGATIVE, HEADED)                                                                         \
+/* The feature that a lane of a tile stands for (its number may lie beyond the last one). */
+static int32_t feature_of(int planar, int32_t bytes, int32_t plane, int32_t vector, int32_t part, int32_t lane) {
+    return plane * bytes + (planar ? 64 * vector + 16 * (lane / 4) + 4 * part + lane % 4 : 16 * part + lane);
+}
+
+/* Multipliers and offsets in the order of a tile's lanes: vector by vector, part by part, plane by plane. */
+typedef struct {
+    float *multiplier32, *offset32;
+    double *multiplier, *offset;
+} Ordered;
+
+INLINE __m512i exact16(const Finish *f, const Ordered *o, int64_t at, __m512i sums) {
+    __m512d low = _mm512_cvtepi32_pd(_mm512_castsi512_si256(sums));
+    __m512d high = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sums, 1));
+    low = _mm512_add_pd(_mm512_mul_pd(low, _mm512_loadu_pd(o->multiplier + at)), _mm512_loadu_pd(o->offset + at));
+    high = _mm512_add_pd(_mm512_mul_pd(high, _mm512_loadu_pd(o->multiplier + at + 8)),
+                         _mm512_loadu_pd(o->offset + at + 8));
+    __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+    y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
+    return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point));
+}
+
+/* Codes of sixteen sums. The float32 result differs from the float64 one by less than 2^-9 wherever it is not clipped
+   (|offset| < 2048, |y| < 1024: at most (3 |sum M| + |B| + |y|) 2^-24 < 2^-10), so away from ties the codes are equal. */
+INLINE __m512i codes16(const Finish *f, const Ordered *o, int64_t at, __m512i sums) {
+    __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(o->multiplier32 + at),
+                               _mm512_loadu_ps(o->offset32 + at));
+    y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
+    const __m512 rest = _mm512_abs_ps(_mm512_reduce_ps(y, _MM_FROUND_TO_NEAREST_INT));
+    if (__builtin_expect(_mm512_cmp_ps_mask(rest, _mm512_set1_ps(0.498f), _CMP_GT_OQ) != 0, 0))
+        return exact16(f, o, at, sums);
+    return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point));
+}
+
+/* A tile to the bytes of its row of codes. `planes` of x; the codes have as many, or are whole bytes of one plane. */
+INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, __m512i shift, uint8_t *out, int32_t offset,
+                 int vectors, int halves, int planes) {
+    const Finish *f = &job->finish;
+    const int32_t bytes = (job->channels + planes - 1) / planes;
+    const int width = 8 / planes, parts = vectors ? 4 : halves;
+    const __m512i base = _mm512_set1_epi32(planes == 1 ? 0 : 1 << (f->bits - 1)); /* fields are not negative */
+    for (int v = 0; v < (vectors ? vectors : 1); v++) {
+        __m512i packed[4];
+        for (int i = 0; i < parts; i++) {
+            packed[i] = _mm512_setzero_si512();
+            for (int p = 0; p < planes; p++) {
+                const int64_t at = (((int64_t)(offset / 64 + v) * parts + i) * planes + p) * 16;
+                const __m512i code = codes16(f, o, at, _mm512_sub_epi32(tile->acc[v][i][p], shift));
+                packed[i] = _mm512_or_si512(packed[i], _mm512_slli_epi32(_mm512_add_epi32(code, base), (unsigned)(p * width)));
+            }
+        }
+        const int32_t left = bytes - offset - 64 * v;
+        if (vectors) {
+            const __m512i ab = _mm512_packs_epi32(packed[0], packed[1]), cd = _mm512_packs_epi32(packed[2], packed[3]);
+            const __m512i all = planes == 1 ? _mm512_packs_epi16(ab, cd) : _mm512_packus_epi16(ab, cd);
+            _mm512_mask_storeu_epi8(out + offset + 64 * v, mask_of(left), all);
+        } else
+            for (int h = 0; h < halves; h++)
+                _mm512_mask_cvtepi32_storeu_epi8(out + 16 * h, (__mmask16)mask_of(left - 16 * h > 16 ? 16 : left - 16 * h),
+                                                 packed[h]);
+    }
+}
+
+
+/* One row: to int32 sums, or to codes. BODY is one of the two ways to end a tile. */
+#define TILES(BITS, MOST, NONNEGATIVE, HEADED, END)                                                                    \
     do {                                                                                                               \
-        if (bytes <= 16)                                                                                               \
-            narrow(job, first, stop, acc, 1, BITS, NONNEGATIVE, HEADED);                                               \
-        else if (bytes <= 32)                                                                                          \
-            narrow(job, first, stop, acc, 2, BITS, NONNEGATIVE, HEADED);                                               \
-        else                                                                                                           \
+        Tile tile;                                                                                                     \
+        enum { PLANES = (BITS) == 8 ? 1 : (BITS) == 2 ? 4 : 2 };                                                       \
+        if (bytes <= 16) {                                                                                             \
+            narrow(job, first, stop, &tile, 1, BITS, NONNEGATIVE, HEADED, spread);                                     \
+            END(0, 0, 1, PLANES);                                                                                      \
+        } else if (bytes <= 32) {                                                                                      \
+            narrow(job, first, stop, &tile, 2, BITS, NONNEGATIVE, HEADED, spread);                                     \
+            END(0, 0, 2, PLANES);                                                                                      \
+        } else                                                                                                         \
             for (int32_t offset = 0; offset < bytes;) {                                                                \
                 const int32_t left = (bytes - offset + 63) / 64;                                                       \
-                if (MOST >= 4 && left >= 4)                                                                            \
-                    wide(job, first, stop, acc, offset, MOST >= 4 ? 4 : 1, BITS, NONNEGATIVE, HEADED), offset += 256;  \
-                else if (MOST >= 2 && left >= 2)                                                                       \
-                    wide(job, first, stop, acc, offset, MOST >= 2 ? 2 : 1, BITS, NONNEGATIVE, HEADED), offset += 128;  \
-                else                                                                                                   \
-                    wide(job, first, stop, acc, offset, 1, BITS, NONNEGATIVE, HEADED), offset += 64;                   \
+                __m512i(*const here)[4] = spread + offset / 64;                                                        \
+                if (MOST >= 4 && left >= 4) {                                                                          \
+                    wide(job, first, stop, &tile, offset, 4, BITS, NONNEGATIVE, HEADED, here);                         \
+                    END(offset, 4, 0, PLANES);                                                                         \
+                    offset += 256;                                                                                     \
+                } else if (MOST >= 2 && left >= 2) {                                                                   \
+                    wide(job, first, stop, &tile, offset, 2, BITS, NONNEGATIVE, HEADED, here);                         \
+                    END(offset, 2, 0, PLANES);                                                                         \
+                    offset += 128;                                                                                     \
+                } else {                                                                                               \
+                    wide(job, first, stop, &tile, offset, 1, BITS, NONNEGATIVE, HEADED, here);                         \
+                    END(offset, 1, 0, PLANES);                                                                         \
+                    offset += 64;                                                                                      \
+                }                                                                                                      \
             }                                                                                                          \
     } while (0)
+#define STORE(OFFSET, VECTORS, HALVES, PLANES) store(job, &tile, acc, OFFSET, VECTORS, HALVES, PLANES)
+#define EMIT(OFFSET, VECTORS, HALVES, PLANES) emit(job, &tile, o, shift, out, OFFSET, VECTORS, HALVES, PLANES)
 
 #define CASE(NAME, BITS, MOST, NONNEGATIVE, HEADED)                                                                    \
-    static void NAME(const Spmm *job, int64_t first, int64_t stop, int32_t *acc, int32_t bytes) {                     \
-        TILES(BITS, MOST, NONNEGATIVE, HEADED);                                                                        \
+    static void NAME##_sums(const Spmm *job, int64_t first, int64_t stop, int32_t *acc, int32_t bytes,                 \
+                            __m512i (*spread)[4]) {                                                                    \
+        TILES(BITS, MOST, NONNEGATIVE, HEADED, STORE);                                                                 \
+    }                                                                                                                  \
+    static void NAME##_codes(const Spmm *job, int64_t row, int64_t last, const Ordered *o, int32_t zero,               \
+                             int32_t bytes, __m512i (*spread)[4]) {                                                    \
+        for (; row < last; row++) {                                                                                    \
+            const int64_t first = job->ptr[row], stop = job->ptr[row + 1];                                             \
+            const __m512i shift = _mm512_set1_epi32((int32_t)((uint32_t)zero * (uint32_t)job->weight_sums[row]));      \
+            uint8_t *out = (uint8_t *)job->out + row * job->out_bytes;                                                 \
+            TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT);                                                              \
+        }                                                                                                              \
     }
 CASE(whole_u, 8, 4, 1, 0)
 CASE(whole_s, 8, 4, 0, 0)
@@ -214,20 +310,63 @@ CASE(whole_sh, 8, 2, 0, 1)
 
 void avx512_unpack(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes);
 
-/* Packed features with heads: every head is a slice, so each plane meets several heads; the general loop does them. */
+/* int8 features are taken signed where no weight is negative; packed fields unsigned where the weights fit int8. */
+static int chosen(const Spmm *job) { return job->x_bits == 8 ? job->nonnegative : !job->fits_int8; }
+static int32_t bias_of(const Spmm *job) { return job->x_bits == 8 && job->nonnegative ? 0 : 1 << (job->x_bits - 1); }
+
 static int32_t avx512_sums(const Spmm *job, int64_t first, int64_t stop, int32_t *acc) {
-    const int32_t bits = job->x_bits == 3 ? 4 : job->x_bits, bytes = bytes_of(job->channels, bits);
-    const int headed = job->heads > 1;
-    if (headed && bits != 8)
-        return plain_set.sums(job, first, stop, acc);
-    if (bits == 8) { /* features signed where the weights allow it */
-        const int u = job->nonnegative;
-        (headed ? (u ? whole_uh : whole_sh) : (u ? whole_u : whole_s))(job, first, stop, acc, bytes);
-        return u ? 0 : 128;
+    const int32_t bytes = bytes_of(job->channels, job->x_bits);
+    const int u = chosen(job);
+    if (job->heads > 1) {
+        __m512i spread[(bytes + 63) / 64][4];
+        if (job->x_bits != 8) /* every plane meets other heads: the general loop does it */
+            return plain_set.sums(job, first, stop, acc);
+        for (int32_t v = 0; v < (bytes + 63) / 64; v++)
+            for (int32_t i = 0; i < 4; i++) {
+                int32_t feature[16];
+                for (int32_t lane = 0; lane < 16; lane++)
+                    feature[lane] = feature_of(bytes > 32, bytes, 0, v, i, lane);
+                spread[v][i] = spread_of(job, feature);
+            }
+        (u ? whole_uh_sums : whole_sh_sums)(job, first, stop, acc, bytes, spread);
+    } else if (job->x_bits == 8)
+        (u ? whole_u_sums : whole_s_sums)(job, first, stop, acc, bytes, NULL);
+    else if (job->x_bits == 2)
+        (u ? quarters_u_sums : quarters_s_sums)(job, first, stop, acc, bytes, NULL);
+    else
+        (u ? halves_u_sums : halves_s_sums)(job, first, stop, acc, bytes, NULL);
+    return bias_of(job);
+}
+
+static int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
+    const Finish *f = &job->finish;
+    const int planes = planes_of(job->x_bits);
+    if (f->kind != CODES || !f->fast || f->thresholds || job->own != 0 || job->heads > 1 || planes_of(f->bits) != planes)
+        return 0;
+    const int32_t bytes = bytes_of(job->channels, job->x_bits), vectors = (bytes + 63) / 64;
+    const int planar = bytes > 32, parts = planar ? 4 : bytes > 16 ? 2 : 1, u = chosen(job);
+    const int64_t lanes = (int64_t)vectors * parts * planes * 16;
+    double *space = aligned_alloc(64, (size_t)lanes * 24);
+    if (!space)
+        return 0;
+    const Ordered o = {(float *)(space + 2 * lanes), (float *)(space + 2 * lanes) + lanes, space, space + lanes};
+    for (int64_t at = 0; at < lanes; at++) {
+        const int32_t lane = (int32_t)(at % 16), plane = (int32_t)(at / 16 % planes);
+        const int32_t part = (int32_t)(at / 16 / planes % parts), vector = (int32_t)(at / 16 / planes / parts);
+        const int32_t k = feature_of(planar, bytes, plane, vector, part, lane);
+        const int here = k < job->channels;
+        o.multiplier[at] = here ? f->multiplier[k] : 0, o.offset[at] = here ? f->offset[k] : 0;
+        o.multiplier32[at] = (float)o.multiplier[at], o.offset32[at] = (float)o.offset[at];
     }
-    const int u = !job->fits_int8;
-    (bits == 4 ? (u ? halves_u : halves_s) : (u ? quarters_u : quarters_s))(job, first, stop, acc, bytes);
-    return 1 << (job->x_bits - 1);
+    const int32_t zero = job->zero + bias_of(job);
+    if (job->x_bits == 8)
+        (u ? whole_u_codes : whole_s_codes)(job, first, last, &o, zero, bytes, NULL);
+    else if (job->x_bits == 2)
+        (u ? quarters_u_codes : quarters_s_codes)(job, first, last, &o, zero, bytes, NULL);
+    else
+        (u ? halves_u_codes : halves_s_codes)(job, first, last, &o, zero, bytes, NULL);
+    free(space);
+    return 1;
 }
 
 static void avx512_sums_float(const SpmmFloat *job, int64_t first, int64_t stop, float *acc) {
@@ -340,6 +479,15 @@ INLINE __m512i codes_of(const Finish *f, __m512 y) {
 
 static void avx512_finish(const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self, int32_t zero,
                           void *out) {
+    if (f->kind == CODES && f->fast && !self && !f->thresholds) {
+        const Ordered o = {(float *)f->multiplier32, (float *)f->offset32, (double *)f->multiplier, (double *)f->offset};
+        for (int32_t k = 0; k < n; k += 16) {
+            const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
+            const __m512i codes = codes16(f, &o, k, _mm512_maskz_loadu_epi32(mask, acc + k));
+            _mm512_mask_cvtepi32_storeu_epi8((int8_t *)out + k, mask, codes);
+        }
+        return;
+    }
     for (int32_t k = 0; k < n; k += 16) {
         const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
         const __m512i sums = _mm512_maskz_loadu_epi32(mask, acc + k);
@@ -411,7 +559,7 @@ void avx512_unpack(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes
     }
 }
 
-const Set avx512_set = {avx512_sums,     avx512_sums_float, avx512_products, avx512_finish,
+const Set avx512_set = {avx512_sums,     avx512_rows, avx512_sums_float, avx512_products, avx512_finish,
                         avx512_quantize, avx512_pack,       avx512_unpack};
 #else
 const Set avx512_set;

@@ -138,6 +138,8 @@ static void spmm_share(const void *argument, int32_t share, int32_t shares) {
         piece(set, job, group, job->ptr[row + 1], acc, job->head + (int64_t)share * n);
         group = job->ptr[++row];
     }
+    if (row < last && set->rows && set->rows(job, row, last))
+        group = job->ptr[row = last];
     for (; row < last; row++) {
         const int32_t bias = set->sums(job, job->ptr[row], job->ptr[row + 1], acc);
         centre(job, acc, job->weight_sums + row * job->heads, job->zero + bias);

@@ -16,13 +16,15 @@ enum { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3 }; /* instruction sets */
 enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
 
 /* y = float32(sum * multiplier + offset); code = rint(clip(y, low, high)) + zero_point.
-   multiplier and offset are padded to a multiple of LANES. Thresholds (ascending, below 0) stand for ELU: a negative y
+   multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says that no offset is large,
+   so that a float32 result that is not near a rounding tie has the same code as the float64 one (avx512.c). Thresholds (ascending, below 0) stand for ELU: a negative y
    becomes minus the number of thresholds above it, which is rint(elu(y)). */
 typedef struct {
     int32_t kind, bits, zero_point, num_thresholds;
     float low, high;
     const double *multiplier, *offset;
-    const float *thresholds;
+    const float *multiplier32, *offset32, *thresholds;
+    int64_t fast;
 } Finish;
 
 /* out[v] = sum over entries (u, w) of w (x[u] - zero) + own (x[v] - zero). Share i does groups [groups[i], groups[i+1])
@@ -99,6 +101,8 @@ typedef struct {
    come later); returns that bias. */
 typedef struct {
     int32_t (*sums)(const Spmm *job, int64_t first, int64_t stop, int32_t *acc);
+    /* Whole rows [first, last) to codes without leaving the registers; 0 where this matrix needs the general way. */
+    int (*rows)(const Spmm *job, int64_t first, int64_t last);
     void (*sums_float)(const SpmmFloat *job, int64_t first, int64_t stop, float *acc);
     void (*products)(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
     void (*finish)(const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self, int32_t zero,
