@@ -43,7 +43,7 @@ class _Finish(Structure):
         ("kind", c_int32), ("bits", c_int32), ("zero_point", c_int32), ("num_thresholds", c_int32),
         ("low", c_float), ("high", c_float),
         ("multiplier", c_void_p), ("offset", c_void_p), ("multiplier32", c_void_p), ("offset32", c_void_p),
-        ("thresholds", c_void_p), ("fast", c_int64),
+        ("thresholds", c_void_p), ("fast", c_int32), ("tie", c_float),
     ]  # fmt: skip
 
 
@@ -252,8 +252,12 @@ def finish_of(epilogue: Epilogue | None, channels: int) -> tuple[_Finish, tuple[
     places = [address(array) for array in arrays]
     if not isinstance(epilogue, Requantize):
         return _Finish(REALS, 32, 0, 0, 0, 0, *places), arrays
-    grid, fast = epilogue.out, epilogue.largest_offset < LARGE
-    return _Finish(CODES, grid.bits, grid.zero_point, 0, *bounds(grid, epilogue.relu), *places, None, fast), arrays
+    grid, offset = epilogue.out, epilogue.largest_offset
+    # Where a result is not clipped, |y| <= 2^bits and |sum M| <= |y| + |B|: (3 |sum M| + |B| + |y|) 2^-24, and as much
+    # again for the zero point that is added before rounding.
+    noise = 8 * (offset + 2.0 ** (grid.bits + 1)) * 2.0**-24
+    low_high = bounds(grid, epilogue.relu)
+    return _Finish(CODES, grid.bits, grid.zero_point, 0, *low_high, *places, None, offset < LARGE, 0.5 - noise), arrays
 
 
 ENTRY: Entry[Backend] = Entry("native", "C kernels: AVX-512 VNNI, AVX2 or plain C, chosen at run time.", Native,

@@ -78,22 +78,36 @@ INLINE __m512i spread_of(const Spmm *job, const int32_t *feature) {
 }
 
 
+/* What the sums of a plane start from, so that `base` comes out of each field (see plane_sum). */
+INLINE __m512i start_of(__m512i base, int plane, int width, int nonnegative) {
+    int32_t times = 1;
+    if (!nonnegative)
+        for (int p = 1; p <= plane; p++)
+            times += 1 << (width * p);
+    return times == 1 ? base : _mm512_mullo_epi32(base, _mm512_set1_epi32(times));
+}
+
+/* 64 bytes of a row; the last vector of a row whose length is no multiple of 64 is masked (masks cost a fifth). */
+INLINE __m512i load(const uint8_t *from, __mmask64 last, int is_last, int full) {
+    return full || !is_last ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi8(last, from);
+}
+
 /* Accumulators of a tile: `vectors` times 64 bytes (wide), lane l of part i standing for byte 16 (l / 4) + 4 i + l % 4;
    or at most 32 bytes (narrow), in order. */
 typedef struct {
     __m512i acc[4][4][4]; /* [vector][part][plane] */
 } Tile;
 
-INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32_t offset, int vectors, int bits,
-                 int nonnegative, int headed, __m512i (*spread)[4]) {
+INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32_t start, int32_t offset, int vectors,
+                 int bits, int nonnegative, int headed, __m512i (*spread)[4], int full) {
     const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
     const int32_t bytes = bytes_of(job->channels, bits);
-    __mmask64 mask[4];
+    const __mmask64 last = mask_of(bytes - offset - 64 * (vectors - 1)); /* only the last vector may be cut */
+    const __m512i base = _mm512_set1_epi32(start);
     for (int v = 0; v < vectors; v++) {
-        mask[v] = mask_of(bytes - offset - 64 * v);
         for (int i = 0; i < 4; i++)
             for (int p = 0; p < planes; p++)
-                tile->acc[v][i][p] = _mm512_setzero_si512();
+                tile->acc[v][i][p] = start_of(base, p, width, nonnegative);
     }
     const uint8_t *x = job->x + offset;
     const int64_t step = job->x_bytes;
@@ -105,10 +119,10 @@ INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32
         const uint8_t *row[4] = {x + at[0] * step, x + at[1] * step, x + at[2] * step, x + at[3] * step};
         const __m512i plain = headed ? _mm512_setzero_si512() : weights_at(job, g, 0, _mm512_setzero_si512());
         for (int v = 0; v < vectors; v++) {
-            const __m512i a = _mm512_maskz_loadu_epi8(mask[v], row[0] + 64 * v);
-            const __m512i b = _mm512_maskz_loadu_epi8(mask[v], row[1] + 64 * v);
-            const __m512i c = _mm512_maskz_loadu_epi8(mask[v], row[2] + 64 * v);
-            const __m512i d = _mm512_maskz_loadu_epi8(mask[v], row[3] + 64 * v);
+            const __m512i a = load(row[0] + 64 * v, last, v == vectors - 1, full);
+            const __m512i b = load(row[1] + 64 * v, last, v == vectors - 1, full);
+            const __m512i c = load(row[2] + 64 * v, last, v == vectors - 1, full);
+            const __m512i d = load(row[3] + 64 * v, last, v == vectors - 1, full);
             const __m512i ab = _mm512_unpacklo_epi8(a, b), AB = _mm512_unpackhi_epi8(a, b);
             const __m512i cd = _mm512_unpacklo_epi8(c, d), CD = _mm512_unpackhi_epi8(c, d);
             const __m512i q[4] = {_mm512_unpacklo_epi16(ab, cd), _mm512_unpackhi_epi16(ab, cd),
@@ -124,15 +138,15 @@ INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32
 }
 
 /* Rows of at most 32 bytes: four rows fit two vectors, and one or two permutations interleave them. */
-INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int halves, int bits, int nonnegative,
-                   int headed, __m512i (*spread)[4]) {
+INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32_t start, int halves, int bits,
+                   int nonnegative, int headed, __m512i (*spread)[4]) {
     const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
     const __mmask32 mask = (__mmask32)mask_of(bytes_of(job->channels, bits));
     const int64_t step = job->x_bytes;
     const __m512i at[2] = {_mm512_loadu_si512(ORDER[halves == 1 ? 0 : 1]), _mm512_loadu_si512(ORDER[2])};
     for (int h = 0; h < halves; h++)
         for (int p = 0; p < planes; p++)
-            tile->acc[0][h][p] = _mm512_setzero_si512();
+            tile->acc[0][h][p] = start_of(_mm512_set1_epi32(start), p, width, nonnegative);
     for (int64_t g = first; g < stop; g++) {
         const int32_t *index = job->indices + 4 * g;
         for (int e = 0; e < 4; e++)
@@ -199,51 +213,82 @@ typedef struct {
     double *multiplier, *offset;
 } Ordered;
 
-INLINE __m512i exact16(const Finish *f, const Ordered *o, int64_t at, __m512i sums) {
+/* Rounded steps of sixteen sums in float64, clipped, plus f->zero_point and `base`. */
+INLINE __m512i exact16(const Finish *f, const double *multiplier, const double *offset, __m512i sums, int32_t base) {
     __m512d low = _mm512_cvtepi32_pd(_mm512_castsi512_si256(sums));
     __m512d high = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sums, 1));
-    low = _mm512_add_pd(_mm512_mul_pd(low, _mm512_loadu_pd(o->multiplier + at)), _mm512_loadu_pd(o->offset + at));
-    high = _mm512_add_pd(_mm512_mul_pd(high, _mm512_loadu_pd(o->multiplier + at + 8)),
-                         _mm512_loadu_pd(o->offset + at + 8));
+    low = _mm512_add_pd(_mm512_mul_pd(low, _mm512_loadu_pd(multiplier)), _mm512_loadu_pd(offset));
+    high = _mm512_add_pd(_mm512_mul_pd(high, _mm512_loadu_pd(multiplier + 8)), _mm512_loadu_pd(offset + 8));
     __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
     y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
-    return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point));
+    return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point + base));
 }
 
-/* Codes of sixteen sums. The float32 result differs from the float64 one by less than 2^-9 wherever it is not clipped
-   (|offset| < 2048, |y| < 1024: at most (3 |sum M| + |B| + |y|) 2^-24 < 2^-10), so away from ties the codes are equal. */
-INLINE __m512i codes16(const Finish *f, const Ordered *o, int64_t at, __m512i sums) {
-    __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(o->multiplier32 + at),
-                               _mm512_loadu_ps(o->offset32 + at));
-    y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
-    const __m512 rest = _mm512_abs_ps(_mm512_reduce_ps(y, _MM_FROUND_TO_NEAREST_INT));
-    if (__builtin_expect(_mm512_cmp_ps_mask(rest, _mm512_set1_ps(0.498f), _CMP_GT_OQ) != 0, 0))
-        return exact16(f, o, at, sums);
-    return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point));
+/* The same from float32, code and base in the low byte: adding MAGIC rounds, and leaves the integer in the mantissa's
+   low bits. `far` keeps the largest distance from an integer: above `f->tie` a sum may lie on the other side of a tie in
+   float64, and the tile is done again. (Where y is not clipped, float32 is off by less than
+   (3 |sum M| + |B| + |y|) 2^-24; f->tie is 0.5 less that, for |sum M| <= |y| + |B|.) */
+#define MAGIC 12582912.0f
+INLINE __m512i quick16(const float *multiplier, const float *offset, __m512 low, __m512 high, __m512i sums, __m512 *far) {
+    const __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(multiplier), _mm512_loadu_ps(offset));
+    const __m512 rounded = _mm512_add_ps(y, _mm512_set1_ps(MAGIC));
+    const __m512 rest = _mm512_sub_ps(y, _mm512_sub_ps(rounded, _mm512_set1_ps(MAGIC)));
+    *far = _mm512_range_ps(*far, rest, 11); /* the larger magnitude */
+    return _mm512_castps_si512(_mm512_min_ps(_mm512_max_ps(rounded, low), high));
 }
 
-/* A tile to the bytes of its row of codes. `planes` of x; the codes have as many, or are whole bytes of one plane. */
-INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, __m512i shift, uint8_t *out, int32_t offset,
-                 int vectors, int halves, int planes) {
+/* Sixteen sums in natural order. */
+INLINE __m512i codes16(const Finish *f, int32_t k, __m512i sums) {
+    const __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(f->multiplier32 + k),
+                                     _mm512_loadu_ps(f->offset32 + k));
+    const __m512 inside = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
+    const __m512 far = _mm512_abs_ps(_mm512_reduce_ps(inside, _MM_FROUND_TO_NEAREST_INT));
+    if (__builtin_expect(_mm512_cmp_ps_mask(far, _mm512_set1_ps(f->tie), _CMP_GT_OQ) != 0, 0))
+        return exact16(f, f->multiplier + k, f->offset + k, sums, 0);
+    return _mm512_add_epi32(_mm512_cvtps_epi32(inside), _mm512_set1_epi32(f->zero_point));
+}
+
+/* A tile to the bytes of its row of codes, which have as many planes as x. */
+INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, uint8_t *out, int32_t offset, int vectors,
+                 int halves, int planes) {
     const Finish *f = &job->finish;
     const int32_t bytes = (job->channels + planes - 1) / planes;
     const int width = 8 / planes, parts = vectors ? 4 : halves;
-    const __m512i base = _mm512_set1_epi32(planes == 1 ? 0 : 1 << (f->bits - 1)); /* fields are not negative */
+    const int32_t base = planes == 1 ? 0 : 1 << (f->bits - 1); /* fields are not negative */
+    const __m512 low = _mm512_set1_ps(MAGIC + f->low + (float)(f->zero_point + base));
+    const __m512 high = _mm512_set1_ps(MAGIC + f->high + (float)(f->zero_point + base));
+    const __m512i field = _mm512_set1_epi32((1 << width) - 1);
     for (int v = 0; v < (vectors ? vectors : 1); v++) {
+        const int64_t at = (int64_t)(offset / 64 + v) * parts * planes * 16;
         __m512i packed[4];
+        __m512 far = _mm512_setzero_ps();
         for (int i = 0; i < parts; i++) {
             packed[i] = _mm512_setzero_si512();
             for (int p = 0; p < planes; p++) {
-                const int64_t at = (((int64_t)(offset / 64 + v) * parts + i) * planes + p) * 16;
-                const __m512i code = codes16(f, o, at, _mm512_sub_epi32(tile->acc[v][i][p], shift));
-                packed[i] = _mm512_or_si512(packed[i], _mm512_slli_epi32(_mm512_add_epi32(code, base), (unsigned)(p * width)));
+                const int64_t here = at + (i * planes + p) * 16;
+                const __m512i code = quick16(o->multiplier32 + here, o->offset32 + here, low, high, tile->acc[v][i][p], &far);
+                packed[i] = _mm512_or_si512(packed[i],
+                                            _mm512_slli_epi32(_mm512_and_si512(code, field), (unsigned)(p * width)));
             }
         }
+        if (__builtin_expect(_mm512_cmp_ps_mask(far, _mm512_set1_ps(f->tie), _CMP_GT_OQ) != 0, 0))
+            for (int i = 0; i < parts; i++) {
+                packed[i] = _mm512_setzero_si512();
+                for (int p = 0; p < planes; p++) {
+                    const int64_t here = at + (i * planes + p) * 16;
+                    const __m512i code = exact16(f, o->multiplier + here, o->offset + here, tile->acc[v][i][p], base);
+                    packed[i] = _mm512_or_si512(packed[i],
+                                                _mm512_slli_epi32(_mm512_and_si512(code, field), (unsigned)(p * width)));
+                }
+            }
         const int32_t left = bytes - offset - 64 * v;
         if (vectors) {
-            const __m512i ab = _mm512_packs_epi32(packed[0], packed[1]), cd = _mm512_packs_epi32(packed[2], packed[3]);
-            const __m512i all = planes == 1 ? _mm512_packs_epi16(ab, cd) : _mm512_packus_epi16(ab, cd);
-            _mm512_mask_storeu_epi8(out + offset + 64 * v, mask_of(left), all);
+            const __m512i all = _mm512_packus_epi16(_mm512_packus_epi32(packed[0], packed[1]),
+                                                    _mm512_packus_epi32(packed[2], packed[3]));
+            if (left >= 64)
+                _mm512_storeu_si512(out + offset + 64 * v, all);
+            else
+                _mm512_mask_storeu_epi8(out + offset + 64 * v, mask_of(left), all);
         } else
             for (int h = 0; h < halves; h++)
                 _mm512_mask_cvtepi32_storeu_epi8(out + 16 * h, (__mmask16)mask_of(left - 16 * h > 16 ? 16 : left - 16 * h),
@@ -251,52 +296,55 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, __m512i sh
     }
 }
 
-
 /* One row: to int32 sums, or to codes. BODY is one of the two ways to end a tile. */
-#define TILES(BITS, MOST, NONNEGATIVE, HEADED, END)                                                                    \
+#define TILES(BITS, MOST, NONNEGATIVE, HEADED, END, FULL)                                                                    \
     do {                                                                                                               \
         Tile tile;                                                                                                     \
         enum { PLANES = (BITS) == 8 ? 1 : (BITS) == 2 ? 4 : 2 };                                                       \
         if (bytes <= 16) {                                                                                             \
-            narrow(job, first, stop, &tile, 1, BITS, NONNEGATIVE, HEADED, spread);                                     \
+            narrow(job, first, stop, &tile, start, 1, BITS, NONNEGATIVE, HEADED, spread);                                     \
             END(0, 0, 1, PLANES);                                                                                      \
         } else if (bytes <= 32) {                                                                                      \
-            narrow(job, first, stop, &tile, 2, BITS, NONNEGATIVE, HEADED, spread);                                     \
+            narrow(job, first, stop, &tile, start, 2, BITS, NONNEGATIVE, HEADED, spread);                                     \
             END(0, 0, 2, PLANES);                                                                                      \
         } else                                                                                                         \
             for (int32_t offset = 0; offset < bytes;) {                                                                \
                 const int32_t left = (bytes - offset + 63) / 64;                                                       \
                 __m512i(*const here)[4] = spread + offset / 64;                                                        \
                 if (MOST >= 4 && left >= 4) {                                                                          \
-                    wide(job, first, stop, &tile, offset, 4, BITS, NONNEGATIVE, HEADED, here);                         \
+                    wide(job, first, stop, &tile, start, offset, 4, BITS, NONNEGATIVE, HEADED, here, FULL);                         \
                     END(offset, 4, 0, PLANES);                                                                         \
                     offset += 256;                                                                                     \
                 } else if (MOST >= 2 && left >= 2) {                                                                   \
-                    wide(job, first, stop, &tile, offset, 2, BITS, NONNEGATIVE, HEADED, here);                         \
+                    wide(job, first, stop, &tile, start, offset, 2, BITS, NONNEGATIVE, HEADED, here, FULL);                         \
                     END(offset, 2, 0, PLANES);                                                                         \
                     offset += 128;                                                                                     \
                 } else {                                                                                               \
-                    wide(job, first, stop, &tile, offset, 1, BITS, NONNEGATIVE, HEADED, here);                         \
+                    wide(job, first, stop, &tile, start, offset, 1, BITS, NONNEGATIVE, HEADED, here, FULL);                         \
                     END(offset, 1, 0, PLANES);                                                                         \
                     offset += 64;                                                                                      \
                 }                                                                                                      \
             }                                                                                                          \
     } while (0)
 #define STORE(OFFSET, VECTORS, HALVES, PLANES) store(job, &tile, acc, OFFSET, VECTORS, HALVES, PLANES)
-#define EMIT(OFFSET, VECTORS, HALVES, PLANES) emit(job, &tile, o, shift, out, OFFSET, VECTORS, HALVES, PLANES)
+#define EMIT(OFFSET, VECTORS, HALVES, PLANES) emit(job, &tile, o, out, OFFSET, VECTORS, HALVES, PLANES)
 
 #define CASE(NAME, BITS, MOST, NONNEGATIVE, HEADED)                                                                    \
     static void NAME##_sums(const Spmm *job, int64_t first, int64_t stop, int32_t *acc, int32_t bytes,                 \
                             __m512i (*spread)[4]) {                                                                    \
-        TILES(BITS, MOST, NONNEGATIVE, HEADED, STORE);                                                                 \
+        const int32_t start = 0;                                                                                       \
+        TILES(BITS, MOST, NONNEGATIVE, HEADED, STORE, 0);                                                                 \
     }                                                                                                                  \
     static void NAME##_codes(const Spmm *job, int64_t row, int64_t last, const Ordered *o, int32_t zero,               \
                              int32_t bytes, __m512i (*spread)[4]) {                                                    \
         for (; row < last; row++) {                                                                                    \
             const int64_t first = job->ptr[row], stop = job->ptr[row + 1];                                             \
-            const __m512i shift = _mm512_set1_epi32((int32_t)((uint32_t)zero * (uint32_t)job->weight_sums[row]));      \
+            const int32_t start = (int32_t)(0u - (uint32_t)zero * (uint32_t)job->weight_sums[row]);                    \
             uint8_t *out = (uint8_t *)job->out + row * job->out_bytes;                                                 \
-            TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT);                                                              \
+            if (bytes % 64)                                                                                            \
+                TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT, 0);                                                       \
+            else                                                                                                       \
+                TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT, 1);                                                       \
         }                                                                                                              \
     }
 CASE(whole_u, 8, 4, 1, 0)
@@ -356,7 +404,8 @@ static int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
         const int32_t k = feature_of(planar, bytes, plane, vector, part, lane);
         const int here = k < job->channels;
         o.multiplier[at] = here ? f->multiplier[k] : 0, o.offset[at] = here ? f->offset[k] : 0;
-        o.multiplier32[at] = (float)o.multiplier[at], o.offset32[at] = (float)o.offset[at];
+        o.multiplier32[at] = (float)o.multiplier[at];
+        o.offset32[at] = (float)(o.offset[at] + f->zero_point + (planes == 1 ? 0 : 1 << (f->bits - 1)));
     }
     const int32_t zero = job->zero + bias_of(job);
     if (job->x_bits == 8)
@@ -480,10 +529,9 @@ INLINE __m512i codes_of(const Finish *f, __m512 y) {
 static void avx512_finish(const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self, int32_t zero,
                           void *out) {
     if (f->kind == CODES && f->fast && !self && !f->thresholds) {
-        const Ordered o = {(float *)f->multiplier32, (float *)f->offset32, (double *)f->multiplier, (double *)f->offset};
         for (int32_t k = 0; k < n; k += 16) {
             const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
-            const __m512i codes = codes16(f, &o, k, _mm512_maskz_loadu_epi32(mask, acc + k));
+            const __m512i codes = codes16(f, k, _mm512_maskz_loadu_epi32(mask, acc + k));
             _mm512_mask_cvtepi32_storeu_epi8((int8_t *)out + k, mask, codes);
         }
         return;

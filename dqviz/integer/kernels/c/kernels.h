@@ -16,15 +16,16 @@ enum { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3 }; /* instruction sets */
 enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
 
 /* y = float32(sum * multiplier + offset); code = rint(clip(y, low, high)) + zero_point.
-   multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says that no offset is large,
-   so that a float32 result that is not near a rounding tie has the same code as the float64 one (avx512.c). Thresholds (ascending, below 0) stand for ELU: a negative y
+   multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says that no offset is large:
+   a float32 result no further than `tie` from an integer then has the same code as the float64 one (avx512.c). Thresholds (ascending, below 0) stand for ELU: a negative y
    becomes minus the number of thresholds above it, which is rint(elu(y)). */
 typedef struct {
     int32_t kind, bits, zero_point, num_thresholds;
     float low, high;
     const double *multiplier, *offset;
     const float *multiplier32, *offset32, *thresholds;
-    int64_t fast;
+    int32_t fast;
+    float tie;
 } Finish;
 
 /* out[v] = sum over entries (u, w) of w (x[u] - zero) + own (x[v] - zero). Share i does groups [groups[i], groups[i+1])
