@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dqviz.integer.codes import Int32, Int64, UInt8
 
 GROUP = 4
-SLACK = 16
+SLACK = 32
 """Entries of index 0 behind the last group: kernels look ahead without asking where the matrix ends."""
 
 

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define AHEAD 4 /* groups between a prefetch and its use */
+#define AHEAD 6 /* groups between a prefetch and its use */
 
 INLINE __mmask64 mask_of(int64_t left) { return left >= 64 ? ~(__mmask64)0 : left <= 0 ? 0 : ((__mmask64)1 << left) - 1; }
 INLINE __m512i dot(__m512i acc, __m512i u, __m512i s) { return _mm512_dpbusd_epi32(acc, u, s); }
