@@ -10,7 +10,7 @@ export DQVIZ_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 TOGETHER := not soak and not fault and not browser
 ALONE := (fault or browser) and not soak
 
-.PHONY: help app test check lint demo bench soak screenshots venv dev
+.PHONY: help app test check lint demo bench soak sanitize screenshots venv dev
 
 help:
 	@echo 'make app          start the app and a worker at http://localhost:$(PORT) (PORT= changes it)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make demo         train the demo study again (assets/demo)'
 	@echo 'make bench        time kernels, inference and training'
 	@echo 'make soak         the long fault tests'
+	@echo 'make sanitize     the C kernels with address and undefined-behaviour checks'
 	@echo 'make screenshots  draw every page, light and dark (assets/screenshots)'
 
 # A copy of the installed list lies in the environment: pip runs only when its content has changed.
@@ -27,6 +28,14 @@ venv:
 	@cmp -s requirements.txt $(VENV)/requirements.installed || { \
 	  echo 'installing requirements.txt'; \
 	  $(PIP) -r requirements.txt && cp requirements.txt $(VENV)/requirements.installed; }
+	@$(MAKE) --no-print-directory build/native
+
+# The optional C kernels. Without a compiler this says so and goes on: dqviz then runs its numba kernels.
+build/native: setup.py $(wildcard dqviz/integer/kernels/c/*)
+	@mkdir -p build
+	@echo 'building the native kernels'
+	@$(PY) setup.py --quiet build_ext --inplace
+	@touch build/native
 
 dev: venv
 	@cmp -s requirements-dev.txt $(VENV)/requirements-dev.installed || { \
@@ -62,6 +71,13 @@ bench: venv
 
 soak: dev
 	@$(PY) -m pytest -q -m soak --timeout 7200
+
+# The C kernels with address and undefined-behaviour checks under the contract tests, in a folder of their own.
+sanitize: dev
+	@DQVIZ_SANITIZE=1 $(PY) setup.py --quiet build_ext --build-lib build/sanitized --build-temp build/sanitized/temp
+	@DQVIZ_NATIVE=build/sanitized/dqviz/integer/kernels \
+	  LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 $(PY) -m pytest -q -p no:cacheprovider tests/integer/test_integer_native.py
 
 screenshots: dev
 	@$(PY) -m tests.screenshots

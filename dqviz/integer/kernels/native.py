@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -96,8 +95,8 @@ STRUCTS = (_Finish, _Spmm, _SpmmFloat, _Gemm, _Quantize, _Attention)
 
 @cache
 def library() -> Any:
-    """The built library, or the reason why there is none, in words."""
-    folder = Path(__file__).parent
+    """The built library, or the reason why there is none, in words. DQVIZ_NATIVE: another folder (sanitizer builds)."""
+    folder = Path(os.environ.get("DQVIZ_NATIVE") or Path(__file__).parent)
     found = [path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_native{suffix}").exists()]
     if not found:
         return "native kernels: not built (no compiler)"
