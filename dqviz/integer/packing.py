@@ -37,5 +37,7 @@ def unpack(data: npt.NDArray[np.uint8], channels: int, bits: int) -> npt.NDArray
     planes = per_byte(bits)
     width = 8 // planes
     fields = [(data >> (width * plane)) & ((1 << width) - 1) for plane in range(planes)]
-    codes: npt.NDArray[np.int8] = (np.concatenate(fields, axis=1)[:, :channels].astype(np.int16) - (1 << (bits - 1))).astype(np.int8)
+    codes: npt.NDArray[np.int8] = (
+        np.concatenate(fields, axis=1)[:, :channels].astype(np.int16) - (1 << (bits - 1))
+    ).astype(np.int8)
     return codes

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from dqviz.integer.codes import Int32, Int64, UInt8
 
+T = TypeVar("T", bound=np.generic)
 GROUP = 4
 SLACK = 32
 """Entries of index 0 behind the last group: kernels look ahead without asking where the matrix ends."""
@@ -44,9 +46,9 @@ class Layout:
         """Rows and groups before each row [rows + 1]: the path that shares are cut from."""
         return self.ptr + np.arange(self.num_rows + 1)
 
-    def spread(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def spread(self, values: npt.NDArray[T]) -> npt.NDArray[T]:
         """Values [entries, ...] at their places, 0 elsewhere."""
-        out = np.zeros((self.room, *values.shape[1:]), values.dtype)
+        out: npt.NDArray[T] = np.zeros((self.room, *values.shape[1:]), values.dtype)
         out[self.place] = values
         return out
 
@@ -83,13 +85,13 @@ class Quads:
         return 1 if self.weights.ndim == 1 else self.weights.shape[1]
 
 
-def quads_of(layout: Layout, indptr: Int64, weights: npt.NDArray[np.int_] | None) -> Quads | None:
+def quads_of(layout: Layout, indptr: Int64, weights: npt.NDArray[Any] | None) -> Quads | None:
     """None where a weight does not fit a byte, signed or unsigned. weights [entries], None: every entry counts once."""
     if weights is None:
         sums = np.diff(indptr).astype(np.int32)
         return Quads(layout, layout.live, sums, True, True)
     low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
-    if not (-128 <= low and high <= 127) and not (low >= 0 and high <= 255):
+    if not (low >= -128 and high <= 127) and not (low >= 0 and high <= 255):
         return None
     running = np.concatenate([[0], np.cumsum(weights, dtype=np.int64)])
     sums = (running[indptr[1:]] - running[indptr[:-1]]).astype(np.int32)

@@ -22,6 +22,7 @@ from dqviz.integer.codes import Codes, Float32, Grid
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.kernels.base import INT32_MAX, Backend, Output, need_requantize
+from dqviz.integer.kernels.buffers import Buffers
 from dqviz.integer.kernels.parallel import Numba, join, with_own
 from dqviz.integer.packing import row_bytes
 from dqviz.integer.quads import Layout, Quads
@@ -51,7 +52,7 @@ class _Spmm(Structure):
         ("level", c_int32), ("threads", c_int32), ("channels", c_int32), ("heads", c_int32),
         ("x_bits", c_int32), ("zero", c_int32), ("nonnegative", c_int32), ("fits_int8", c_int32),
         ("own", c_double), ("ptr", c_void_p), ("indices", c_void_p), ("weights", c_void_p), ("weight_sums", c_void_p),
-        ("x", c_void_p), ("x_bytes", c_int64), ("rows", c_void_p), ("groups", c_void_p),
+        ("spread", c_void_p), ("x", c_void_p), ("x_bytes", c_int64), ("rows", c_void_p), ("groups", c_void_p),
         ("head", c_void_p), ("tail", c_void_p), ("out", c_void_p), ("out_bytes", c_int64), ("finish", _Finish),
     ]  # fmt: skip
 
@@ -128,6 +129,7 @@ class Native(Numba):
 
     def __init__(self, threads: int = 1, level: str | None = None) -> None:
         super().__init__(threads)
+        self._buffers = Buffers()
         self.level = LEVELS.index(level or levels()[-1])
 
     @classmethod
@@ -137,7 +139,7 @@ class Native(Numba):
     def quantize(self, x: Float32, params: Grid) -> Codes:
         x = np.ascontiguousarray(x)
         rows, channels = x.shape
-        data = room(rows, channels, params.bits)
+        data = self.room(rows, channels, params.bits)
         finish = _Finish(CODES, params.bits, params.zero_point, 0, *bounds(params, False))
         library().dqviz_quantize(_Quantize(self.level, self.shares_of(x.size), channels, 0, address(x), params.inverse, 0,
                                            rows, address(data), data.strides[0], finish))  # fmt: skip
@@ -157,11 +159,12 @@ class Native(Numba):
         rows, groups = layout.shares(threads)
         head, tail = np.empty((2, threads, x.channels), np.int32)
         finish, kept = finish_of(epilogue, x.channels)
-        out = result(layout.num_rows, x.channels, epilogue)
+        out = self.result(layout.num_rows, x.channels, epilogue)
+        spread = spread_of(x.channels, quads.heads) if quads.heads > 1 else None
         job = _Spmm(
             self.level, threads, x.channels, quads.heads, x.params.bits, x.params.zero_point, quads.nonnegative,
             quads.fits_int8, own, address(layout.ptr), address(layout.indices), address(quads.weights),
-            address(quads.weight_sums), address(x.data), x.data.strides[0], address(rows), address(groups),
+            address(quads.weight_sums), address(spread) if spread is not None else None, address(x.data), x.data.strides[0], address(rows), address(groups),
             address(head), address(tail), address(out), out.strides[0], finish,
         )  # fmt: skip
         library().dqviz_spmm(job)
@@ -190,7 +193,7 @@ class Native(Numba):
         x = x.packed()
         packed = weight.packed(x.params.bits)
         finish, kept = finish_of(epilogue, channels)
-        out = result(rows, channels, epilogue)
+        out = self.result(rows, channels, epilogue)
         job = _Gemm(
             self.level, self.shares_of(rows * x.channels * channels // 16), x.channels, channels, x.params.bits,
             x.params.zero_point, weight.zero, 0, address(x.data), x.data.strides[0], address(packed.blocks),
@@ -204,33 +207,45 @@ class Native(Numba):
         layout = matrix.layout
         rows, groups = layout.shares(self.threads)
         head, tail = np.empty((2, self.threads, x.shape[1]), np.float32)
-        out = np.empty((matrix.num_rows, x.shape[1]), np.float32)
+        out: Any = self._buffers.empty((matrix.num_rows, x.shape[1]), np.float32)
         job = _SpmmFloat(self.level, self.threads, x.shape[1], 0, address(layout.ptr), address(layout.indices),
                          address(weights), address(x), address(rows), address(groups), address(head), address(tail),
                          address(out))  # fmt: skip
         library().dqviz_spmm_float(job)
         found, sums = join(layout.ptr, rows, groups, head, tail)
         out[found] = sums
-        return out
+        return cast(Float32, out)
+
+    def room(self, rows: int, channels: int, bits: int) -> npt.NDArray[Any]:
+        """For codes as they are held: int8, or packed uint8."""
+        return self._buffers.empty((rows, row_bytes(channels, bits)), np.int8 if bits > 4 else np.uint8)
+
+    def result(self, rows: int, channels: int, epilogue: Epilogue | None) -> npt.NDArray[Any]:
+        if isinstance(epilogue, Requantize):
+            return self.room(rows, channels, epilogue.out.bits)
+        return self._buffers.empty((rows, channels), np.int32 if epilogue is None else np.float32)
 
     def shares_of(self, products: int) -> int:
         return self.threads if products > SMALL else 1
 
 
+@cache
+def spread_of(channels: int, heads: int) -> npt.NDArray[np.uint8]:
+    """Which byte of a group's weights [4, heads] each byte of an int8 accumulator needs: uint8 [vectors, 4, 64].
+
+    The lanes of a part stand for features in the order of `feature_of` in avx512.c.
+    """
+    vectors = -(-channels // TILE)
+    vector, part, lane = np.ogrid[:vectors, :4, :LANES]
+    planar = 64 * vector + 16 * (lane // 4) + 4 * part + lane % 4
+    feature = planar if channels > TILE // 2 else 16 * part + lane
+    head = np.where(feature < channels, feature // (channels // heads), 0)
+    return np.ascontiguousarray(head[..., None] + heads * np.arange(4), np.uint8).reshape(vectors, 4, TILE)
+
+
 def address(array: npt.NDArray[Any]) -> int:
     """Where a C-contiguous array begins (`array.ctypes.data` takes five times as long)."""
     return int(array.__array_interface__["data"][0])
-
-
-def room(rows: int, channels: int, bits: int) -> npt.NDArray[Any]:
-    """For codes as they are held: int8, or packed uint8."""
-    return np.empty((rows, row_bytes(channels, bits)), np.int8 if bits > 4 else np.uint8)
-
-
-def result(rows: int, channels: int, epilogue: Epilogue | None) -> npt.NDArray[Any]:
-    if isinstance(epilogue, Requantize):
-        return room(rows, channels, epilogue.out.bits)
-    return np.empty((rows, channels), np.int32 if epilogue is None else np.float32)
 
 
 def wrapped(out: npt.NDArray[Any], channels: int, epilogue: Epilogue | None) -> Output:

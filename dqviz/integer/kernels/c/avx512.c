@@ -46,14 +46,32 @@ INLINE __m512i plane_sum(__m512i now, __m512i before, int plane, int width, int 
     return _mm512_srai_epi32(_mm512_sub_epi32(now, before), (unsigned)(plane * width));
 }
 
-INLINE __m512i weights_at(const Spmm *job, int64_t group, int headed, __m512i spread) {
-    if (!headed) {
-        int32_t four;
-        memcpy(&four, job->weights + 4 * group, 4);
-        return _mm512_set1_epi32(four);
-    }
+INLINE __m512i weights_at(const Spmm *job, int64_t group) {
+    int32_t four;
+    memcpy(&four, job->weights + 4 * group, 4);
+    return _mm512_set1_epi32(four);
+}
+
+/* The weights of a group for every head, [4, heads] bytes. */
+INLINE __m512i heads_at(const Spmm *job, int64_t group) {
     const int bytes = 4 * job->heads;
-    return _mm512_permutexvar_epi8(spread, _mm512_maskz_loadu_epi8(mask_of(bytes), job->weights + bytes * group));
+    return _mm512_maskz_loadu_epi8(mask_of(bytes), job->weights + bytes * group);
+}
+
+/* Which of these bytes each byte of an accumulator needs: part i of vector v. */
+INLINE __m512i spread_at(const Spmm *job, int64_t vector, int64_t part) {
+    return _mm512_loadu_si512(job->spread + (vector * 4 + part) * 64);
+}
+
+/* What the lanes of a part start from: -zero times the weight sum of their head, or of the only head. */
+INLINE __m512i base_at(const Spmm *job, int64_t row, int32_t zero, int headed, int64_t vector, int64_t part) {
+    if (row < 0)
+        return _mm512_setzero_si512();
+    if (!headed)
+        return _mm512_set1_epi32((int32_t)(0u - (uint32_t)zero * (uint32_t)job->weight_sums[row]));
+    const __m512i sums = _mm512_maskz_loadu_epi32((__mmask16)mask_of(job->heads), job->weight_sums + row * job->heads);
+    const __m512i head = _mm512_and_si512(spread_at(job, vector, part), _mm512_set1_epi32(255)); /* of the first entry */
+    return _mm512_mullo_epi32(_mm512_permutexvar_epi32(head, sums), _mm512_set1_epi32(-zero));
 }
 
 /* How the bytes of four narrow rows are interleaved: of 16 bytes, and the two halves of 32. */
@@ -64,19 +82,6 @@ INLINE __m512i weights_at(const Spmm *job, int64_t group, int headed, __m512i sp
         FOUR(from + 10, step), FOUR(from + 11, step), FOUR(from + 12, step), FOUR(from + 13, step),                    \
         FOUR(from + 14, step), FOUR(from + 15, step)
 static const uint8_t ORDER[3][64] = {{SIXTEEN(0, 16)}, {SIXTEEN(0, 32)}, {SIXTEEN(16, 32)}};
-
-/* Which weight each byte of an accumulator vector needs: lane l stands for feature feature[l]. */
-INLINE __m512i spread_of(const Spmm *job, const int32_t *feature) {
-    uint8_t at[64];
-    const int32_t channels = job->channels / job->heads;
-    for (int lane = 0; lane < 16; lane++) {
-        const int32_t f = feature[lane] < job->channels ? feature[lane] : 0;
-        for (int e = 0; e < 4; e++)
-            at[4 * lane + e] = (uint8_t)(e * job->heads + f / channels);
-    }
-    return _mm512_loadu_si512(at);
-}
-
 
 /* What the sums of a plane start from, so that `base` comes out of each field (see plane_sum). */
 INLINE __m512i start_of(__m512i base, int plane, int width, int nonnegative) {
@@ -98,17 +103,17 @@ typedef struct {
     __m512i acc[4][4][4]; /* [vector][part][plane] */
 } Tile;
 
-INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32_t start, int32_t offset, int vectors,
-                 int bits, int nonnegative, int headed, __m512i (*spread)[4], int full) {
+INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int64_t row_here, int32_t zero,
+                 int32_t offset, int vectors, int bits, int nonnegative, int headed, int full) {
     const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
     const int32_t bytes = bytes_of(job->channels, bits);
     const __mmask64 last = mask_of(bytes - offset - 64 * (vectors - 1)); /* only the last vector may be cut */
-    const __m512i base = _mm512_set1_epi32(start);
-    for (int v = 0; v < vectors; v++) {
-        for (int i = 0; i < 4; i++)
+    for (int v = 0; v < vectors; v++)
+        for (int i = 0; i < 4; i++) {
+            const __m512i base = base_at(job, row_here, zero, headed, offset / 64 + v, i);
             for (int p = 0; p < planes; p++)
                 tile->acc[v][i][p] = start_of(base, p, width, nonnegative);
-    }
+        }
     const uint8_t *x = job->x + offset;
     const int64_t step = job->x_bytes;
     for (int64_t g = first; g < stop; g++) {
@@ -117,7 +122,7 @@ INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32
             for (int v = 0; v < vectors; v++)
                 _mm_prefetch((const char *)(x + at[4 * AHEAD + e] * step + 64 * v), _MM_HINT_T0);
         const uint8_t *row[4] = {x + at[0] * step, x + at[1] * step, x + at[2] * step, x + at[3] * step};
-        const __m512i plain = headed ? _mm512_setzero_si512() : weights_at(job, g, 0, _mm512_setzero_si512());
+        const __m512i w = headed ? heads_at(job, g) : weights_at(job, g);
         for (int v = 0; v < vectors; v++) {
             const __m512i a = load(row[0] + 64 * v, last, v == vectors - 1, full);
             const __m512i b = load(row[1] + 64 * v, last, v == vectors - 1, full);
@@ -128,7 +133,8 @@ INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32
             const __m512i q[4] = {_mm512_unpacklo_epi16(ab, cd), _mm512_unpackhi_epi16(ab, cd),
                                   _mm512_unpacklo_epi16(AB, CD), _mm512_unpackhi_epi16(AB, CD)};
             for (int i = 0; i < 4; i++)
-                add(tile->acc[v][i], q[i], headed ? weights_at(job, g, 1, spread[v][i]) : plain, bits, nonnegative);
+                add(tile->acc[v][i], q[i], headed ? _mm512_permutexvar_epi8(spread_at(job, offset / 64 + v, i), w) : w, bits,
+                    nonnegative);
         }
     }
     for (int v = 0; v < vectors; v++)
@@ -138,15 +144,15 @@ INLINE void wide(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32
 }
 
 /* Rows of at most 32 bytes: four rows fit two vectors, and one or two permutations interleave them. */
-INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int32_t start, int halves, int bits,
-                   int nonnegative, int headed, __m512i (*spread)[4]) {
+INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int64_t row_here, int32_t zero, int halves,
+                   int bits, int nonnegative, int headed) {
     const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
     const __mmask32 mask = (__mmask32)mask_of(bytes_of(job->channels, bits));
     const int64_t step = job->x_bytes;
     const __m512i at[2] = {_mm512_loadu_si512(ORDER[halves == 1 ? 0 : 1]), _mm512_loadu_si512(ORDER[2])};
     for (int h = 0; h < halves; h++)
         for (int p = 0; p < planes; p++)
-            tile->acc[0][h][p] = start_of(_mm512_set1_epi32(start), p, width, nonnegative);
+            tile->acc[0][h][p] = start_of(base_at(job, row_here, zero, headed, 0, h), p, width, nonnegative);
     for (int64_t g = first; g < stop; g++) {
         const int32_t *index = job->indices + 4 * g;
         for (int e = 0; e < 4; e++)
@@ -169,9 +175,9 @@ INLINE void narrow(const Spmm *job, int64_t first, int64_t stop, Tile *tile, int
             q[0] = _mm512_permutex2var_epi8(ab, at[0], cd);
             q[1] = _mm512_permutex2var_epi8(ab, at[1], cd);
         }
-        const __m512i plain = headed ? at[0] : weights_at(job, g, 0, at[0]);
+        const __m512i w = headed ? heads_at(job, g) : weights_at(job, g);
         for (int h = 0; h < halves; h++)
-            add(tile->acc[0][h], q[h], headed ? weights_at(job, g, 1, spread[0][h]) : plain, bits, nonnegative);
+            add(tile->acc[0][h], q[h], headed ? _mm512_permutexvar_epi8(spread_at(job, 0, h), w) : w, bits, nonnegative);
     }
     for (int h = 0; h < halves; h++)
         for (int p = planes - 1; p > 0; p--)
@@ -302,25 +308,24 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, uint8_t *o
         Tile tile;                                                                                                     \
         enum { PLANES = (BITS) == 8 ? 1 : (BITS) == 2 ? 4 : 2 };                                                       \
         if (bytes <= 16) {                                                                                             \
-            narrow(job, first, stop, &tile, start, 1, BITS, NONNEGATIVE, HEADED, spread);                                     \
+            narrow(job, first, stop, &tile, here, zero, 1, BITS, NONNEGATIVE, HEADED);                                          \
             END(0, 0, 1, PLANES);                                                                                      \
         } else if (bytes <= 32) {                                                                                      \
-            narrow(job, first, stop, &tile, start, 2, BITS, NONNEGATIVE, HEADED, spread);                                     \
+            narrow(job, first, stop, &tile, here, zero, 2, BITS, NONNEGATIVE, HEADED);                                          \
             END(0, 0, 2, PLANES);                                                                                      \
         } else                                                                                                         \
             for (int32_t offset = 0; offset < bytes;) {                                                                \
                 const int32_t left = (bytes - offset + 63) / 64;                                                       \
-                __m512i(*const here)[4] = spread + offset / 64;                                                        \
                 if (MOST >= 4 && left >= 4) {                                                                          \
-                    wide(job, first, stop, &tile, start, offset, 4, BITS, NONNEGATIVE, HEADED, here, FULL);                         \
+                    wide(job, first, stop, &tile, here, zero, offset, 4, BITS, NONNEGATIVE, HEADED, FULL);                         \
                     END(offset, 4, 0, PLANES);                                                                         \
                     offset += 256;                                                                                     \
                 } else if (MOST >= 2 && left >= 2) {                                                                   \
-                    wide(job, first, stop, &tile, start, offset, 2, BITS, NONNEGATIVE, HEADED, here, FULL);                         \
+                    wide(job, first, stop, &tile, here, zero, offset, 2, BITS, NONNEGATIVE, HEADED, FULL);                         \
                     END(offset, 2, 0, PLANES);                                                                         \
                     offset += 128;                                                                                     \
                 } else {                                                                                               \
-                    wide(job, first, stop, &tile, start, offset, 1, BITS, NONNEGATIVE, HEADED, here, FULL);                         \
+                    wide(job, first, stop, &tile, here, zero, offset, 1, BITS, NONNEGATIVE, HEADED, FULL);                         \
                     END(offset, 1, 0, PLANES);                                                                         \
                     offset += 64;                                                                                      \
                 }                                                                                                      \
@@ -329,18 +334,18 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, uint8_t *o
 #define STORE(OFFSET, VECTORS, HALVES, PLANES) store(job, &tile, acc, OFFSET, VECTORS, HALVES, PLANES)
 #define EMIT(OFFSET, VECTORS, HALVES, PLANES) emit(job, &tile, o, out, OFFSET, VECTORS, HALVES, PLANES)
 
+
 #define CASE(NAME, BITS, MOST, NONNEGATIVE, HEADED)                                                                    \
-    static void NAME##_sums(const Spmm *job, int64_t first, int64_t stop, int32_t *acc, int32_t bytes,                 \
-                            __m512i (*spread)[4]) {                                                                    \
-        const int32_t start = 0;                                                                                       \
-        TILES(BITS, MOST, NONNEGATIVE, HEADED, STORE, 0);                                                                 \
+    static void NAME##_sums(const Spmm *job, int64_t first, int64_t stop, int32_t *acc, int32_t bytes) {               \
+        const int64_t here = -1;                                                                                       \
+        const int32_t zero = 0;                                                                                        \
+        TILES(BITS, MOST, NONNEGATIVE, HEADED, STORE, 0);                                                              \
     }                                                                                                                  \
-    static void NAME##_codes(const Spmm *job, int64_t row, int64_t last, const Ordered *o, int32_t zero,               \
-                             int32_t bytes, __m512i (*spread)[4]) {                                                    \
-        for (; row < last; row++) {                                                                                    \
-            const int64_t first = job->ptr[row], stop = job->ptr[row + 1];                                             \
-            const int32_t start = (int32_t)(0u - (uint32_t)zero * (uint32_t)job->weight_sums[row]);                    \
-            uint8_t *out = (uint8_t *)job->out + row * job->out_bytes;                                                 \
+    static void NAME##_codes(const Spmm *job, int64_t here, int64_t last, const Ordered *o, int32_t zero,              \
+                             int32_t bytes) {                                                                          \
+        for (; here < last; here++) {                                                                                  \
+            const int64_t first = job->ptr[here], stop = job->ptr[here + 1];                                           \
+            uint8_t *out = (uint8_t *)job->out + here * job->out_bytes;                                                \
             if (bytes % 64)                                                                                            \
                 TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT, 0);                                                       \
             else                                                                                                       \
@@ -353,8 +358,8 @@ CASE(halves_u, 4, 2, 1, 0)
 CASE(halves_s, 4, 2, 0, 0)
 CASE(quarters_u, 2, 1, 1, 0)
 CASE(quarters_s, 2, 1, 0, 0)
-CASE(whole_uh, 8, 2, 1, 1)
-CASE(whole_sh, 8, 2, 0, 1)
+CASE(whole_uh, 8, 4, 1, 1)
+CASE(whole_sh, 8, 4, 0, 1)
 
 void avx512_unpack(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes);
 
@@ -365,31 +370,24 @@ static int32_t bias_of(const Spmm *job) { return job->x_bits == 8 && job->nonneg
 static int32_t avx512_sums(const Spmm *job, int64_t first, int64_t stop, int32_t *acc) {
     const int32_t bytes = bytes_of(job->channels, job->x_bits);
     const int u = chosen(job);
-    if (job->heads > 1) {
-        __m512i spread[(bytes + 63) / 64][4];
-        if (job->x_bits != 8) /* every plane meets other heads: the general loop does it */
-            return plain_set.sums(job, first, stop, acc);
-        for (int32_t v = 0; v < (bytes + 63) / 64; v++)
-            for (int32_t i = 0; i < 4; i++) {
-                int32_t feature[16];
-                for (int32_t lane = 0; lane < 16; lane++)
-                    feature[lane] = feature_of(bytes > 32, bytes, 0, v, i, lane);
-                spread[v][i] = spread_of(job, feature);
-            }
-        (u ? whole_uh_sums : whole_sh_sums)(job, first, stop, acc, bytes, spread);
-    } else if (job->x_bits == 8)
-        (u ? whole_u_sums : whole_s_sums)(job, first, stop, acc, bytes, NULL);
+    if (job->heads > 1 && job->x_bits != 8) /* every plane meets other heads: the general loop does it */
+        return plain_set.sums(job, first, stop, acc);
+    if (job->heads > 1)
+        (u ? whole_uh_sums : whole_sh_sums)(job, first, stop, acc, bytes);
+    else if (job->x_bits == 8)
+        (u ? whole_u_sums : whole_s_sums)(job, first, stop, acc, bytes);
     else if (job->x_bits == 2)
-        (u ? quarters_u_sums : quarters_s_sums)(job, first, stop, acc, bytes, NULL);
+        (u ? quarters_u_sums : quarters_s_sums)(job, first, stop, acc, bytes);
     else
-        (u ? halves_u_sums : halves_s_sums)(job, first, stop, acc, bytes, NULL);
+        (u ? halves_u_sums : halves_s_sums)(job, first, stop, acc, bytes);
     return bias_of(job);
 }
 
 static int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
     const Finish *f = &job->finish;
     const int planes = planes_of(job->x_bits);
-    if (f->kind != CODES || !f->fast || f->thresholds || job->own != 0 || job->heads > 1 || planes_of(f->bits) != planes)
+    if (f->kind != CODES || !f->fast || f->thresholds || job->own != 0 || planes_of(f->bits) != planes ||
+        (job->heads > 1 && planes > 1))
         return 0;
     const int32_t bytes = bytes_of(job->channels, job->x_bits), vectors = (bytes + 63) / 64;
     const int planar = bytes > 32, parts = planar ? 4 : bytes > 16 ? 2 : 1, u = chosen(job);
@@ -408,43 +406,49 @@ static int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
         o.offset32[at] = (float)(o.offset[at] + f->zero_point + (planes == 1 ? 0 : 1 << (f->bits - 1)));
     }
     const int32_t zero = job->zero + bias_of(job);
-    if (job->x_bits == 8)
-        (u ? whole_u_codes : whole_s_codes)(job, first, last, &o, zero, bytes, NULL);
+    if (job->heads > 1)
+        (u ? whole_uh_codes : whole_sh_codes)(job, first, last, &o, zero, bytes);
+    else if (job->x_bits == 8)
+        (u ? whole_u_codes : whole_s_codes)(job, first, last, &o, zero, bytes);
     else if (job->x_bits == 2)
-        (u ? quarters_u_codes : quarters_s_codes)(job, first, last, &o, zero, bytes, NULL);
+        (u ? quarters_u_codes : quarters_s_codes)(job, first, last, &o, zero, bytes);
     else
-        (u ? halves_u_codes : halves_s_codes)(job, first, last, &o, zero, bytes, NULL);
+        (u ? halves_u_codes : halves_s_codes)(job, first, last, &o, zero, bytes);
     free(space);
     return 1;
 }
 
+/* 16 features times `vectors` of a float row; full: no mask. */
+INLINE void floats(const SpmmFloat *job, int64_t first, int64_t stop, float *acc, int32_t offset, int vectors, int full) {
+    const int64_t n = job->channels;
+    const __mmask16 last = (__mmask16)mask_of(n - offset - 16 * (vectors - 1));
+    const float *x = job->x + offset;
+    __m512 sum[8];
+    for (int v = 0; v < vectors; v++)
+        sum[v] = _mm512_setzero_ps();
+    for (int64_t entry = 4 * first; entry < 4 * stop; entry++) {
+        const float *row = x + job->indices[entry] * n;
+        const char *later = (const char *)(x + job->indices[entry + 4 * AHEAD] * n);
+        for (int v = 0; v < vectors; v++)
+            _mm_prefetch(later + 64 * v, _MM_HINT_T0);
+        const __m512 w = _mm512_set1_ps(job->weights[entry]);
+        for (int v = 0; v < vectors; v++)
+            sum[v] = _mm512_fmadd_ps(w, full || v < vectors - 1 ? _mm512_loadu_ps(row + 16 * v)
+                                                                : _mm512_maskz_loadu_ps(last, row + 16 * v), sum[v]);
+    }
+    for (int v = 0; v < vectors; v++)
+        _mm512_mask_storeu_ps(acc + offset + 16 * v, v < vectors - 1 ? 0xFFFF : last, sum[v]);
+}
+
 static void avx512_sums_float(const SpmmFloat *job, int64_t first, int64_t stop, float *acc) {
     const int32_t n = job->channels;
-    for (int32_t offset = 0; offset < n; offset += 128) {
-        __m512 sum[8];
-        __mmask16 mask[8];
-        for (int v = 0; v < 8; v++) {
-            const int32_t left = n - offset - 16 * v;
-            mask[v] = (__mmask16)mask_of(left > 16 ? 16 : left);
-            sum[v] = _mm512_setzero_ps();
-        }
-        const int vectors = n - offset >= 128 ? 8 : (n - offset + 15) / 16;
-        for (int64_t entry = 4 * first; entry < 4 * stop; entry++) {
-            const float *row = job->x + (int64_t)job->indices[entry] * n + offset;
-            const char *later = (const char *)(job->x + (int64_t)job->indices[entry + 8] * n + offset);
-            for (int line = 0; line < vectors; line++)
-                _mm_prefetch(later + 64 * line, _MM_HINT_T0);
-            const __m512 w = _mm512_set1_ps(job->weights[entry]);
-            if (vectors == 8)
-                for (int v = 0; v < 8; v++)
-                    sum[v] = _mm512_fmadd_ps(w, _mm512_maskz_loadu_ps(mask[v], row + 16 * v), sum[v]);
-            else
-                for (int v = 0; v < vectors; v++)
-                    sum[v] = _mm512_fmadd_ps(w, _mm512_maskz_loadu_ps(mask[v], row + 16 * v), sum[v]);
-        }
-        for (int v = 0; v < vectors; v++)
-            _mm512_mask_storeu_ps(acc + offset + 16 * v, mask[v], sum[v]);
-    }
+    int32_t offset = 0;
+    for (; offset + 128 <= n; offset += 128)
+        floats(job, first, stop, acc, offset, 8, 1);
+    for (; offset + 16 <= n; offset += 16)
+        floats(job, first, stop, acc, offset, 1, 1);
+    if (offset < n)
+        floats(job, first, stop, acc, offset, 1, 0);
 }
 
 /* ROWS rows times 64 outputs in registers; fields are parted by a shift and a mask, once for 64 outputs. */
