@@ -572,6 +572,15 @@ static void avx512_quantize(const Finish *f, const float *x, float inverse, int3
     }
 }
 
+static void avx512_entries(const float *x, int64_t n, float inverse, float low, float high, uint8_t *out) {
+    for (int64_t k = 0; k < n; k += 16) {
+        const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
+        const __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + k), _mm512_set1_ps(inverse));
+        const __m512 inside = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(low)), _mm512_set1_ps(high));
+        _mm512_mask_cvtepi32_storeu_epi8(out + k, mask, _mm512_cvtps_epi32(inside));
+    }
+}
+
 static void avx512_pack(const int8_t *codes, int32_t n, int32_t bits, uint8_t *out) {
     const int planes = planes_of(bits), width = width_of(bits);
     const int32_t bytes = bytes_of(n, bits);
@@ -612,7 +621,7 @@ void avx512_unpack(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes
 }
 
 const Set avx512_set = {avx512_sums,     avx512_rows, avx512_sums_float, avx512_products, avx512_finish,
-                        avx512_quantize, avx512_pack,       avx512_unpack};
+                        avx512_quantize, avx512_entries, avx512_pack, avx512_unpack};
 #else
 const Set avx512_set;
 #endif

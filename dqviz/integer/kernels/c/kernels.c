@@ -1,6 +1,8 @@
 /* What Python calls: work is cut into shares, one a thread; each row is summed, finished and packed while in the cache. */
 #include "kernels.h"
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,37 +46,9 @@ EXPORT void dqviz_sizes(int32_t *out) {
     out[3] = (int32_t)sizeof(Gemm);
     out[4] = (int32_t)sizeof(Quantize);
     out[5] = (int32_t)sizeof(Attention);
-}
-
-typedef void (*Share)(const void *job, int32_t share, int32_t shares);
-typedef struct {
-    Share run;
-    const void *job;
-    int32_t share, shares;
-} Task;
-
-static void *start(void *task) {
-    const Task *t = task;
-    t->run(t->job, t->share, t->shares);
-    return NULL;
-}
-
-/* One thread a share, the last share here. A thread that cannot be had is no failure: its share is done here too. */
-static void together(Share run, const void *job, int32_t shares) {
-    pthread_t threads[shares];
-    Task tasks[shares];
-    int running[shares];
-    for (int32_t i = 0; i < shares; i++)
-        tasks[i] = (Task){run, job, i, shares};
-    for (int32_t i = 0; i < shares - 1; i++)
-        running[i] = pthread_create(&threads[i], NULL, start, &tasks[i]) == 0;
-    start(&tasks[shares - 1]);
-    for (int32_t i = 0; i < shares - 1; i++) {
-        if (running[i])
-            pthread_join(threads[i], NULL);
-        else
-            start(&tasks[i]);
-    }
+    out[6] = (int32_t)sizeof(Entries);
+    out[7] = (int32_t)sizeof(Step);
+    out[8] = (int32_t)sizeof(Program);
 }
 
 /* Rows of equal number for each share. */
@@ -153,7 +127,36 @@ static void spmm_share(const void *argument, int32_t share, int32_t shares) {
     free(acc);
 }
 
-EXPORT void dqviz_spmm(const Spmm *job) { together(spmm_share, job, job->threads); }
+/* Rows that were cut: the tails of the shares before, then the head that ends the row. */
+static void spmm_end(const void *argument) {
+    const Spmm *job = argument;
+    const Set *set = set_of(job->level);
+    const int32_t n = job->channels;
+    if (job->threads == 1)
+        return;
+    int32_t *acc = scratch(sizeof(int32_t) * (size_t)padded(n) + 2 * (size_t)padded(n));
+    if (!acc)
+        abort();
+    int8_t *self = (int8_t *)(acc + padded(n)), *codes = self + padded(n);
+    memset(acc, 0, sizeof(int32_t) * (size_t)n);
+    for (int32_t share = 0; share < job->threads; share++) {
+        const int64_t row = job->rows[share], last = job->rows[share + 1];
+        if (row < last && job->groups[share] > job->ptr[row]) {
+            for (int32_t k = 0; k < n; k++)
+                acc[k] += job->head[(int64_t)share * n + k];
+            if (job->own != 0)
+                set->unpack(job->x + row * job->x_bytes, n, job->x_bits, self);
+            finish_row(set, &job->finish, acc, n, job->own, job->own != 0 ? self : NULL, job->zero, codes,
+                       (uint8_t *)job->out + row * job->out_bytes);
+            memset(acc, 0, sizeof(int32_t) * (size_t)n);
+        }
+        const int64_t from = job->ptr[last] > job->groups[share] ? job->ptr[last] : job->groups[share];
+        if (job->groups[share + 1] > from)
+            for (int32_t k = 0; k < n; k++)
+                acc[k] += job->tail[(int64_t)share * n + k];
+    }
+    free(acc);
+}
 
 static void spmm_float_share(const void *argument, int32_t share, int32_t shares) {
     const SpmmFloat *job = argument;
@@ -173,7 +176,27 @@ static void spmm_float_share(const void *argument, int32_t share, int32_t shares
     set->sums_float(job, group, stop, job->tail + share * n);
 }
 
-EXPORT void dqviz_spmm_float(const SpmmFloat *job) { together(spmm_float_share, job, job->threads); }
+static void spmm_float_end(const void *argument) {
+    const SpmmFloat *job = argument;
+    const int64_t n = job->channels;
+    int64_t open = -1; /* the row whose tails are being added */
+    for (int32_t share = 0; job->threads > 1 && share < job->threads; share++) {
+        const int64_t row = job->rows[share], last = job->rows[share + 1];
+        if (row < last && job->groups[share] > job->ptr[row]) {
+            float *out = job->out + row * n;
+            for (int64_t k = 0; k < n; k++)
+                out[k] = (open == row ? out[k] : 0) + job->head[share * n + k];
+            open = -1;
+        }
+        const int64_t from = job->ptr[last] > job->groups[share] ? job->ptr[last] : job->groups[share];
+        if (job->groups[share + 1] > from) {
+            float *out = job->out + last * n;
+            for (int64_t k = 0; k < n; k++)
+                out[k] = (open == last ? out[k] : 0) + job->tail[share * n + k];
+            open = last;
+        }
+    }
+}
 
 static void gemm_share(const void *argument, int32_t share, int32_t shares) {
     const Gemm *job = argument;
@@ -206,7 +229,6 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
     free(acc);
 }
 
-EXPORT void dqviz_gemm(const Gemm *job) { together(gemm_share, job, job->threads); }
 
 static void quantize_share(const void *argument, int32_t share, int32_t shares) {
     const Quantize *job = argument;
@@ -227,7 +249,6 @@ static void quantize_share(const void *argument, int32_t share, int32_t shares) 
     free(codes);
 }
 
-EXPORT void dqviz_quantize(const Quantize *job) { together(quantize_share, job, job->threads); }
 
 /* Softmax row by row: exponentials come from the table, sums are added entry by entry in float64, so that every
    implementation gets the same bits. */
@@ -266,4 +287,96 @@ static void attention_share(const void *argument, int32_t share, int32_t shares)
     }
 }
 
-EXPORT void dqviz_attention(const Attention *job) { together(attention_share, job, job->threads); }
+
+/* Codes of the stored values of a sparse matrix, as bytes of its groups, and their sum by row. */
+static void entries_share(const void *argument, int32_t share, int32_t shares) {
+    const Entries *job = argument;
+    const Set *set = set_of(job->level);
+    int64_t row, last;
+    cut(job->num_rows, share, shares, &row, &last);
+    const int64_t first = 4 * job->ptr[row], stop = 4 * job->ptr[last];
+    set->entries(job->values + first, stop - first, job->inverse, job->low, job->high, job->weights + first);
+    if (job->weight_sums)
+        for (; row < last; row++) {
+            int32_t sum = 0;
+            for (int64_t entry = 4 * job->ptr[row]; entry < 4 * job->ptr[row + 1]; entry++)
+                sum += job->low >= 0 ? job->weights[entry] : (int8_t)job->weights[entry];
+            job->weight_sums[row] = sum;
+        }
+}
+
+typedef void (*Share)(const void *job, int32_t share, int32_t shares);
+typedef void (*End)(const void *job);
+static const Share SHARES[] = {spmm_share, gemm_share, quantize_share, entries_share, spmm_float_share, attention_share};
+static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL};
+
+typedef struct {
+    const Program *program;
+    _Atomic int32_t arrived, round;
+} Team;
+
+typedef struct {
+    Team *team;
+    int32_t share;
+} Member;
+
+/* Steps take microseconds on a small graph: waiting turns, and gives way only after a while. */
+static void wait_for_all(Team *team) {
+    const int32_t round = atomic_load(&team->round);
+    if (atomic_fetch_add(&team->arrived, 1) + 1 == team->program->threads) {
+        atomic_store(&team->arrived, 0);
+        atomic_store(&team->round, round + 1);
+        return;
+    }
+    for (int64_t turn = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round; turn++)
+        if (turn > 20000)
+            sched_yield();
+}
+
+static void *take_part(void *argument) {
+    const Member *me = argument;
+    const Program *program = me->team->program;
+    for (int32_t i = 0; i < program->count; i++) {
+        const Step *step = &program->steps[i];
+        if (me->share < step->threads)
+            SHARES[step->kind](step->job, me->share, step->threads);
+        const int ends = ENDS[step->kind] && step->threads > 1, more = i + 1 < program->count;
+        if (program->threads > 1 && (ends || more))
+            wait_for_all(me->team);
+        if (!ends)
+            continue;
+        if (me->share == 0)
+            ENDS[step->kind](step->job);
+        if (more)
+            wait_for_all(me->team);
+    }
+    return NULL;
+}
+
+/* Starts the other members. Once one runs it waits for the rest, so a failure is told only before the first. */
+static int start(pthread_t *threads, Member *members, int32_t count) {
+    for (int32_t i = 0; i < count; i++)
+        if (pthread_create(&threads[i], NULL, take_part, &members[i])) {
+            if (i == 0)
+                return 0;
+            abort();
+        }
+    return 1;
+}
+
+/* Runs the steps one after the other, each by as many threads as it names (at most those of the program), which are
+   started once. Returns 0, or 1 where a thread could not be had: nothing has been done then. */
+EXPORT int32_t dqviz_run(const Program *program) {
+    Team team = {program, 0, 0};
+    const int32_t others = program->threads - 1;
+    pthread_t threads[others + 1];
+    Member members[others + 1];
+    for (int32_t i = 0; i <= others; i++)
+        members[i] = (Member){&team, i};
+    if (others && !start(threads, members + 1, others))
+        return 1;
+    take_part(&members[0]);
+    for (int32_t i = 0; i < others; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}

@@ -99,6 +99,28 @@ typedef struct {
     const uint8_t *live;   /* [4 groups]: 0 for padding */
 } Attention;
 
+/* Centred codes of the stored values of a sparse matrix: values and weights [4 groups], weight_sums [num_rows] or NULL. */
+typedef struct {
+    int32_t level, threads;
+    float inverse, low, high, pad;
+    const float *values;
+    const int64_t *ptr;
+    int64_t num_rows;
+    uint8_t *weights;
+    int32_t *weight_sums;
+} Entries;
+
+/* One job of a program: its kind (the order of SHARES in kernels.c) and how many threads share it. */
+typedef struct {
+    int32_t kind, threads;
+    const void *job;
+} Step;
+
+typedef struct {
+    int32_t threads, count;
+    const Step *steps;
+} Program;
+
 /* What an instruction set implements. `sums`: int32 sums of one row, raw (zero points and the bias of unsigned fields
    come later); returns that bias. */
 typedef struct {
@@ -110,6 +132,7 @@ typedef struct {
     void (*finish)(const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self, int32_t zero,
                    void *out);
     void (*quantize)(const Finish *f, const float *x, float inverse, int32_t n, int8_t *out);
+    void (*entries)(const float *x, int64_t n, float inverse, float low, float high, uint8_t *out);
     void (*pack)(const int8_t *codes, int32_t n, int32_t bits, uint8_t *out);
     void (*unpack)(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes);
 } Set;
