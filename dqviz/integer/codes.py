@@ -7,7 +7,7 @@ changes no real value and lets every kernel take int8. Codes of 4 or fewer bits 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +29,17 @@ MAX_BITS = 8
 
 @dataclass(frozen=True)
 class Grid:
-    """The integer grid of one site: step (float32), zero point (already shifted to signed), bits; `key` names it."""
+    """The integer grid of one site: step (float32), zero point (already shifted to signed), bits; `key` names it.
+
+    `rows` float32 [rows]: the step of each row where rows (nodes) have their own; `scale` is then 1, so that a row's
+    step comes in as the factor `rows` of an epilogue, and, before a sparse product, into the edges' real weights.
+    """
 
     scale: float
     zero_point: int
     bits: int
     key: str = ""
+    rows: Float32 | None = field(default=None, compare=False, kw_only=True)
 
     @property
     def qmin(self) -> int:
@@ -85,7 +90,9 @@ class Codes:
     @property
     def values(self) -> Int8:
         """int8 [rows, channels]."""
-        return packing.unpack(self.data, self.channels, self.params.bits) if self.is_packed else self.data.view(np.int8)
+        if self.is_packed:
+            return packing.unpack(self.data.view(np.uint8), self.channels, self.params.bits)
+        return self.data.view(np.int8)
 
     def packed(self) -> Codes:
         """The same codes, two or four to a byte where they have 4 or fewer bits."""
@@ -100,15 +107,25 @@ class Codes:
     def real(self) -> Float32:
         """The float32 values, as `dqviz.quant.functional.dequantize` gives them."""
         centred = self.values.astype(np.float32) - np.float32(self.params.zero_point)
-        out: Float32 = centred * np.float32(self.params.scale)
+        steps = np.float32(self.params.scale) if self.params.rows is None else self.params.rows[:, None]
+        out: Float32 = centred * steps
         return out
 
 
 def quantize(x: Float32, params: Grid) -> Int8:
     """Codes of float32 x, any shape: multiplies by the float32 reciprocal and rounds half to even, as training does."""
-    steps = np.rint(x * np.float32(params.inverse))
+    steps = np.rint(in_own_steps(x, params) * np.float32(params.inverse))
     codes: Int8 = np.clip(steps + np.float32(params.zero_point), params.qmin, params.qmax).astype(np.int8)
     return codes
+
+
+def in_own_steps(x: Float32, params: Grid) -> Float32:
+    """x [rows, ...] divided by the step of each row, where rows have their own."""
+    if params.rows is None:
+        return x
+    inverse = (np.float32(1) / params.rows).reshape(-1, *[1] * (x.ndim - 1))
+    scaled: Float32 = x * inverse
+    return scaled
 
 
 def narrow(centred: npt.NDArray[np.int_]) -> npt.NDArray[np.int8] | npt.NDArray[np.int16]:

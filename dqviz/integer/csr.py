@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +13,15 @@ import numpy.typing as npt
 from dqviz.integer.codes import Int32, Int64
 from dqviz.integer.quads import Layout, Quads, layout_of, quads_of
 
-Weights = npt.NDArray[np.int8] | npt.NDArray[np.int16]
+Weights = npt.NDArray[np.int8] | npt.NDArray[np.int16] | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class Csr:
     """Rows of (column, weight). `weights` are centred codes (zero point 0), or None where every entry counts once.
 
-    indptr int64 [rows + 1], indices int32 [entries], weights int8 or int16 [entries].
+    indptr int64 [rows + 1], indices int32 [entries], weights int8, uint8 or int16 [entries], or [entries, heads]: then
+    the channels of the other factor are split evenly among the heads.
     """
 
     indptr: Int64
@@ -38,6 +41,27 @@ class Csr:
     def size_bytes(self) -> int:
         return self.indptr.nbytes + self.indices.nbytes + (0 if self.weights is None else self.weights.nbytes)
 
+    @property
+    def headed(self) -> bool:
+        """Whether each entry has a weight for every head (one head is possible)."""
+        return self.weights is not None and self.weights.ndim == 2
+
+    @property
+    def heads(self) -> int:
+        return self.weights.shape[1] if self.weights is not None and self.weights.ndim == 2 else 1
+
+    def of_head(self, head: int) -> Csr:
+        """The matrix of one attention head."""
+        if self.weights is None or self.weights.ndim == 1:
+            return self
+        weights: Any = np.ascontiguousarray(self.weights[:, head])
+        return Csr(self.indptr, self.indices, weights, self.num_cols)
+
+    @cached_property
+    def degree(self) -> int:
+        """Entries of the longest row."""
+        return int(np.diff(self.indptr).max(initial=0))
+
     def row_of_entry(self) -> Int64:
         """Row of each entry [entries]."""
         return np.repeat(np.arange(self.num_rows), np.diff(self.indptr))
@@ -48,8 +72,9 @@ class Csr:
         if self.num_entries == 0:
             return 0
         if self.weights is None:
-            return int(np.diff(self.indptr).max())
-        running = np.concatenate([[0], np.cumsum(np.abs(self.weights.astype(np.int64)))])
+            return self.degree
+        running = np.zeros((self.num_entries + 1, *self.weights.shape[1:]), np.int64)
+        np.cumsum(np.abs(self.weights.astype(np.int64)), axis=0, out=running[1:])
         return int((running[self.indptr[1:]] - running[self.indptr[:-1]]).max())
 
     @cached_property
@@ -60,7 +85,9 @@ class Csr:
     @cached_property
     def quads(self) -> Quads | None:
         """The matrix as the native kernels take it; None where a weight does not fit a byte."""
-        return quads_of(self.layout, self.indptr, self.weights)
+        if not self.headed:
+            return quads_of(self.layout, self.indptr, self.weights)
+        return together([quads_of(self.layout, self.indptr, self.of_head(head).weights) for head in range(self.heads)])
 
     @cached_property
     def steps(self) -> Int64:
@@ -76,6 +103,17 @@ class Csr:
         diagonal = np.linspace(0, int(self.steps[-1]), count + 1).astype(np.int64)
         row = np.searchsorted(self.steps, diagonal, side="right") - 1
         return row, diagonal - row
+
+
+def together(parts: Sequence[Quads | None]) -> Quads | None:
+    """One matrix of the matrices of several heads, whose bytes must all be read the same way."""
+    quads = [part for part in parts if part is not None]
+    nonnegative, fits_int8 = all(part.nonnegative for part in quads), all(part.fits_int8 for part in quads)
+    if len(quads) < len(parts) or not (nonnegative or fits_int8):
+        return None
+    weights = np.stack([part.weights for part in quads], axis=1)
+    sums = np.stack([part.weight_sums for part in quads], axis=1)
+    return Quads(quads[0].layout, weights, sums, nonnegative, fits_int8)
 
 
 def order_by_row(rows: Int64, num_rows: int) -> tuple[Int64, Int64]:

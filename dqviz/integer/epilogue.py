@@ -61,7 +61,7 @@ class Scaled:
         if self.rows is not None:
             y = y * self.rows[:, None]
         y = y * self.multiplier
-        if second is not None:
+        if second is not None and self.also is not None:
             y = y + second.astype(np.float64) * self.also
         out: Float32 = (y + self.offset).astype(np.float32)
         return out
@@ -115,11 +115,11 @@ Epilogue = Requantize | Dequantize
 def elu_thresholds(inverse: float, most: int) -> Float32:
     """Where rint(elu(y)) changes for y < 0, y in steps of 1 / inverse: ascending float32, `most` of them at most.
 
-    elu(y) in steps is inverse (exp(y / inverse) - 1); it falls below -(j - 1/2), and its code to -j, where y falls below
-    t_j = inverse log(1 - (j - 1/2) / inverse). So ELU costs comparisons and no exponential, and is exact: steps beyond
-    `most` are clipped anyway, and beyond j = inverse + 1/2 there are none.
+    elu(y) in steps is inverse (exp(y / inverse) - 1). It falls below -(j - 1/2), and its code to -j, where y falls
+    below t_j = inverse log(1 - (j - 1/2) / inverse). So ELU costs comparisons and no exponential, and is exact: steps
+    beyond `most` are clipped anyway, and beyond j = inverse + 1/2 there are none.
     """
-    middle = np.arange(1, most + 1) - 0.5
+    middle = np.arange(1, min(most, int(inverse) + 1) + 1) - 0.5
     middle = middle[middle < inverse]
     thresholds: Float32 = (inverse * np.log1p(-middle / inverse)).astype(np.float32)[::-1]
     return np.ascontiguousarray(thresholds)

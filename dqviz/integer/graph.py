@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric import utils
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
-from dqviz.integer.codes import Float32, Grid, Int64, narrow, quantize
+from dqviz.integer.codes import Float32, Float64, Grid, Int64, narrow, quantize
 from dqviz.integer.csr import Csr, from_edges
 
 
@@ -27,22 +28,43 @@ class Edges:
         source, target = self.edge_index.numpy()
         return from_edges(source, target, self.num_nodes)
 
-    def normalised(self, grid: Grid, improved: bool, add_self_loops: bool) -> Csr:
-        """GCN's symmetric normalisation as torch_geometric computes it in float32, then quantized to `grid`."""
+    def mean_factors(self) -> Float64:
+        """1 / in-degree of each node [num_nodes]; 1 where there is no edge, as torch_geometric's mean has it."""
+        count = np.bincount(self.edge_index[1].numpy(), minlength=self.num_nodes)
+        factors: Float64 = 1.0 / np.maximum(count, 1)
+        return factors
+
+    def with_loops(self) -> Csr:
+        """Every node's own loop behind its other edges, in place of those the graph has (GAT)."""
+        edge_index, _ = utils.remove_self_loops(self.edge_index)
+        edge_index, _ = utils.add_self_loops(edge_index, num_nodes=self.num_nodes)
+        source, target = edge_index.numpy()
+        return from_edges(source, target, self.num_nodes)
+
+    def normalised(self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32 | None = None) -> Csr:
+        """GCN's symmetric normalisation as torch_geometric computes it in float32, then quantized to `grid`.
+
+        `steps` [num_nodes]: where the features of each node have their own step, a weight takes its source's.
+        """
         edge_index, weight = gcn_norm(
             self.edge_index, None, self.num_nodes, improved, add_self_loops, "source_to_target", torch.float32
         )
         source, target = edge_index.numpy()
-        centred = quantize(weight.numpy(), grid).astype(np.int64) - grid.zero_point
+        weights = weight.numpy() if steps is None else weight.numpy() * steps[source]
+        centred = quantize(weights, grid).astype(np.int64) - grid.zero_point
         return from_edges(source, target, self.num_nodes, narrow(centred))
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Matrices by name of operation; `pool_ptr` [num_graphs + 1]: where the nodes of each graph begin (graph tasks)."""
+    """Matrices by name of operation; `pool_ptr` [num_graphs + 1]: where the nodes of each graph begin (graph tasks).
+
+    `rows` float64 [num_nodes] by name of operation: a factor of each row that depends only on the graph (a mean's).
+    """
 
     matrices: Mapping[str, Csr]
     pool_ptr: Int64 | None
+    rows: Mapping[str, Float64] = field(default_factory=dict)
 
     @property
     def num_entries(self) -> int:

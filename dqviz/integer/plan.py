@@ -12,11 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from dqviz.errors import Unavailable
-from dqviz.integer.codes import Grid, grid_of
-from dqviz.integer.epilogue import Requantize
-from dqviz.integer.lower import Affine, End, Lowered, kind_of, product
-from dqviz.integer.ops import Gemm, Op, Pool, Quantize
+from dqviz.integer.codes import grid_of
+from dqviz.integer.epilogue import Requantize, elu_thresholds
+from dqviz.integer.lower import Activation, Affine, End, kind_of, product
+from dqviz.integer.ops import FRACTION, FixedPool, Gemm, Op, Pool, Quantize
 from dqviz.quant import QuantLinear, quantizers
+
+FIXED_STEPS, FINEST = 1024, 2.0**-20
+"""Fixed-point steps of a pool in one step of the classifier's input; the finest one with ELU (4 MB of thresholds)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Plan:
                 "kind": op.kind,
                 "writes": "" if op.out is None else op.out.key,
                 "bits": None if op.out is None else op.out.bits,
-                "float": float_part(op),
+                "float": op.float_part,
             }
             for op in self.ops
         ]
@@ -50,15 +53,11 @@ class Plan:
     @property
     def size_bytes(self) -> int:
         """Bytes of all weights as they are held."""
-        return sum(op.weight.codes.nbytes for op in self.ops if isinstance(op, Gemm))
-
-
-def float_part(op: Op) -> str:
-    return "nothing: sums stay integers" if getattr(op, "epilogue", "") is None else op.float_part
+        return sum(weight.codes.nbytes for op in self.ops for weight in op.weights)
 
 
 def plan(model: Any) -> Plan:
-    """The integer program of a stack of GCN or GIN layers that `quantize` has changed, in either site profile.
+    """The integer program of a stack of layers that `quantize` has changed (GCN, GIN, SAGE; GAT in profile `integer`).
 
     Weights are quantized here once. Raises Unavailable, in one sentence, for a model without quantizers, a layer or an
     activation that has no integer form, or a site of more than 8 bits.
@@ -67,14 +66,15 @@ def plan(model: Any) -> Plan:
     head: QuantLinear | None = getattr(model, "head", None)
     check(model, convs)
     with torch.no_grad():
-        arch = kind_of(convs[0]).arch
+        arch, activation = kind_of(convs[0]).arch, activation_of(model)
         doors = [grid_of(kind_of(conv).door(conv)) for conv in convs]
+        ends = [End(door, activation) for door in doors[1:]] + [last_end(convs[-1], activation, head)]
         ops: list[Op] = [Quantize(f"{arch}/quantize", "x", f"{arch}/0/in", doors[0])]
-        for layer, conv in enumerate(convs):
-            lowered = lower_layer(arch, layer, conv, doors, head)
+        for layer, (conv, door, end) in enumerate(zip(convs, doors, ends, strict=True)):
+            lowered = kind_of(conv).lower(conv, f"{arch}/{layer}", door, end)
             ops += lowered.ops
         if head is not None:
-            ops += lower_head(arch, head, lowered.affine, len(convs))
+            ops += lower_head(arch, head, lowered.affine, ends[-1], activation, f"{arch}/{len(convs) - 1}/out")
     return Plan(arch, linked(ops, arch, len(convs)), skipped_sites(model, ops))
 
 
@@ -83,29 +83,43 @@ def check(model: Any, convs: Sequence[nn.Module]) -> None:
         raise Unavailable("No integer run: the model is not a stack of layers with quantizers.")
     for conv in convs:
         kind_of(conv)
-    if getattr(model, "activation", F.relu) is not F.relu and (len(convs) > 1 or model.head is not None):
-        raise Unavailable(f"No integer run: the activation {model.activation.__name__} is not ReLU.")
 
 
-def lower_layer(arch: str, layer: int, conv: nn.Module, doors: Sequence[Grid], head: object) -> Lowered:
-    """A layer ends at the door of the next one, in sums for the pool, or in logits."""
-    last = layer == len(doors) - 1
-    end = End(raw=head is not None) if last else End(doors[layer + 1], relu=True)
-    return kind_of(conv).lower(conv, f"{arch}/{layer}", doors[layer], end)
+def activation_of(model: Any) -> Activation:
+    """Of a stack of one layer without a head none is used."""
+    found = getattr(model, "activation", F.relu)
+    if found is F.relu or (len(model.convs) == 1 and model.head is None):
+        return "relu"
+    if found is F.elu:
+        return "elu"
+    raise Unavailable(f"No integer run: the activation {found.__name__} is neither ReLU nor ELU.")
 
 
-def lower_head(arch: str, head: QuantLinear, sums: Affine, num_layers: int) -> list[Op]:
+def last_end(conv: nn.Module, activation: Activation, head: QuantLinear | None) -> End:
+    """The last layer ends in logits; before a pool in integer sums where they can be added, else in fixed point."""
+    if head is None:
+        return End()
+    if kind_of(conv).summable and activation == "relu":
+        return End(raw=True)
+    unit = grid_of(head.input_q).scale / FIXED_STEPS
+    return End(unit=max(unit, FINEST) if activation == "elu" else unit)
+
+
+def lower_head(arch: str, head: QuantLinear, sums: Affine, end: End, activation: Activation, source: str) -> list[Op]:
     """Mean over each graph, to codes of the classifier's INPUT, then the classifier."""
     grid = grid_of(head.input_q)
-    multiplier = sums.scale * grid.inverse
-    bias = np.rint(sums.offset / sums.scale).astype(np.int64)
-    requantize = Requantize(multiplier, np.zeros_like(multiplier), False, grid)
     weight, affine = product(head, grid)
-    name = f"{arch}/{num_layers - 1}"
-    return [
-        Pool(f"{arch}/pool", f"{name}/out", f"{arch}/head/in", bias, True, requantize),
-        Gemm(f"{arch}/head", f"{arch}/head/in", "logits", weight, affine.epilogue(End())),
-    ]
+    places = f"{arch}/pool", source, f"{arch}/head/in"
+    pool: Op
+    if end.raw:
+        multiplier = sums.scale * grid.inverse / FRACTION
+        bias = np.rint(sums.offset / sums.scale * FRACTION).astype(np.int64)
+        pool = Pool(*places, bias, True, Requantize(multiplier, np.zeros_like(multiplier), False, grid))
+    else:
+        multiplier = np.full(len(sums.scale), end.unit * grid.inverse)
+        thresholds = elu_thresholds(1 / end.unit, int(1 / FINEST)) if activation == "elu" else None
+        pool = FixedPool(*places, thresholds, Requantize(multiplier, np.zeros_like(multiplier), False, grid))
+    return [pool, Gemm(f"{arch}/head", f"{arch}/head/in", "logits", weight, affine.epilogue(End()))]
 
 
 def linked(ops: Sequence[Op], arch: str, num_layers: int) -> tuple[Op, ...]:
@@ -118,11 +132,5 @@ def linked(ops: Sequence[Op], arch: str, num_layers: int) -> tuple[Op, ...]:
 
 def skipped_sites(model: nn.Module, ops: Sequence[Op]) -> tuple[str, ...]:
     """Quantized sites that are not part of the program, by key."""
-    used = {grid.key for op in ops for grid in grids(op)}
+    used = {grid.key for op in ops for grid in op.sites}
     return tuple(q.key for q in quantizers(model) if not q.qtype.is_float and q.key not in used)
-
-
-def grids(op: Op) -> list[Grid]:
-    """Every grid an operation reads or writes by itself."""
-    found = [op.out, getattr(op, "norm", None), op.weight.params if isinstance(op, Gemm) else None]
-    return [grid for grid in found if grid is not None]

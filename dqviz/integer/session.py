@@ -26,7 +26,9 @@ class Session:
         edges = Edges(edge_index, num_nodes)
         made = {op.name: op.matrix(edges) for op in self.plan.ops}
         matrices = {name: matrix for name, matrix in made.items() if matrix is not None}
-        return Prepared(matrices, pool_ptr(batch, num_nodes))
+        factors = {op.name: op.rows(edges) for op in self.plan.ops}
+        rows = {name: factor for name, factor in factors.items() if factor is not None}
+        return Prepared(matrices, pool_ptr(batch, num_nodes), rows)
 
     def run(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
         """x [num_nodes, num_features] float32, dense or sparse CSR -> logits [rows, num_classes] float32."""

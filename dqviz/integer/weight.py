@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dqviz.integer import packing
-
 from dqviz.integer.codes import Codes, Grid, Int8, Int32, Int64
 
 

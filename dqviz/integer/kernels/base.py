@@ -7,6 +7,7 @@ same bits. Without an epilogue a kernel returns its sums (int32, or int64 where 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from dqviz.errors import Unavailable
 from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int64
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Dequantize, Epilogue, Requantize
+from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
 from dqviz.registry import Registry
 
@@ -43,9 +45,11 @@ class Backend(ABC):
 
     @abstractmethod
     def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:
-        """Row v: sum over entries (u, w) of w (x[u] - z), plus own (x[v] - z); x [num_cols, channels], z its zero point.
+        """Row v: sum over entries (u, w) of w (x[u] - z), plus own (x[v] - z), z the zero point of x.
 
-        `own` (GIN's 1 + eps) needs a Requantize epilogue and a square matrix.
+        x [num_cols, channels] -> [num_rows, channels].
+        `own` (GIN's 1 + eps) needs a Requantize epilogue and a square matrix. Where the matrix has heads, w is the
+        weight of the channel's head. Steps that differ by row of x must be in the weights (`Edges.normalised`).
         """
 
     @abstractmethod
@@ -58,6 +62,31 @@ class Backend(ABC):
 
         x holds centred codes. Only for an epilogue that maps 0 to 0 (no offset): sparse stays sparse.
         """
+
+    @abstractmethod
+    def attention(self, matrix: Csr, scores: Codes, softmax: Softmax) -> Csr:
+        """The matrix with weights uint8 [entries, heads]: softmax over each row's entries (`dqviz.integer.softmax`).
+
+        scores [num_nodes, 2 heads]: codes of what each node adds as a source, then as a target.
+        """
+
+    def attend(
+        self, matrix: Csr, x: Codes, scores: Codes, softmax: Softmax, epilogue: Epilogue | None = None
+    ) -> Output:
+        """Sums of x [num_nodes, channels] weighted by attention; channels are split evenly among the heads."""
+        return self.spmm(self.attention(matrix, scores, softmax), x, epilogue=epilogue)
+
+    def gemm_pair(
+        self, first: Codes, first_weight: Weight, second: Codes, second_weight: Weight, epilogue: Epilogue
+    ) -> Output:
+        """Two dense products with as many outputs, added in the epilogue: `multiplier` and `also` (SAGE)."""
+        return self.combine(self.gemm(first, first_weight), self.gemm(second, second_weight), epilogue)
+
+    def combine(self, first: Any, second: Any, epilogue: Epilogue) -> Output:
+        """The epilogue of sums that are at hand: int32 or int64 [rows, channels], `second` may be None."""
+        if isinstance(epilogue, Requantize):
+            return Codes.of(epilogue.apply(first, second), epilogue.out)
+        return epilogue.apply(first, second)
 
 
 def accumulator(bound: int) -> type[np.int32] | type[np.int64]:

@@ -70,13 +70,37 @@ def code_of(y, floor, zero_point, qmin, qmax):
 
 
 @njit(cache=True, nogil=True)
-def requantize_row(out, acc, own, x_own, zero, multiplier, offset, floor, zero_point, qmin, qmax):
-    """out int8 = clip(rint(float32((acc + own (x - zero)) * M + B)) + zero_point), in this order."""
+def elu_step(y, thresholds):
+    """A negative y becomes minus the number of (ascending) thresholds above it."""
+    if y >= 0:
+        return y
+    low, high = 0, len(thresholds)
+    while low < high:
+        middle = (low + high) // 2
+        if thresholds[middle] > y:
+            high = middle
+        else:
+            low = middle + 1
+    return np.float32(low - len(thresholds))
+
+
+@njit(cache=True, nogil=True)
+def factor_of(rows, row):
+    """The factor of a row; 1 where `rows` is empty."""
+    return rows[row] if len(rows) > 0 else 1.0
+
+
+@njit(cache=True, nogil=True)
+def requantize_row(out, acc, own, x_own, zero, factor, multiplier, offset, thresholds, floor, zero_point, qmin, qmax):
+    """out int8 = clip(rint(float32((acc + own (x - zero)) * factor * M + B)) + zero_point), in this order."""
     for k in range(len(acc)):
         value = np.float64(acc[k])
         if own != 0.0:
             value = value + own * np.float64(np.int64(x_own[k]) - zero)
-        out[k] = code_of(np.float32(value * multiplier[k] + offset[k]), floor, zero_point, qmin, qmax)
+        y = np.float32(value * factor * multiplier[k] + offset[k])
+        if len(thresholds) > 0:
+            y = elu_step(y, thresholds)
+        out[k] = code_of(y, floor, zero_point, qmin, qmax)
 
 
 @njit(cache=True, nogil=True)
@@ -105,7 +129,7 @@ def share_sums(indptr, indices, weights, x, zero, begin, end, out, head, tail):
 
 @njit(cache=True, nogil=True)
 def share_codes(indptr, indices, weights, x, zero, own, begin, end, out, head, tail,
-                multiplier, offset, floor, zero_point, qmin, qmax):  # fmt: skip
+                factors, multiplier, offset, thresholds, floor, zero_point, qmin, qmax):  # fmt: skip
     """As `share_sums`, with the epilogue applied to whole rows while their sums are still in the cache."""
     (row, entry), (last, stop) = begin, end
     acc = np.empty_like(tail)
@@ -113,8 +137,8 @@ def share_codes(indptr, indices, weights, x, zero, own, begin, end, out, head, t
     while row < last:
         sum_piece(head if cut else acc, indices, weights, x, zero, entry, indptr[row + 1])
         if not cut:
-            requantize_row(out[row], acc, own, x[row if own != 0.0 else 0], zero,
-                           multiplier, offset, floor, zero_point, qmin, qmax)  # fmt: skip
+            requantize_row(out[row], acc, own, x[row if own != 0.0 else 0], zero, factor_of(factors, row),
+                           multiplier, offset, thresholds, floor, zero_point, qmin, qmax)  # fmt: skip
         entry = indptr[row + 1]
         row += 1
         cut = False
@@ -131,21 +155,60 @@ def spmm_sums(indptr, indices, weights, x, zero, rows, entries, out, head, tail)
 
 @njit(cache=True, nogil=True, parallel=True)
 def spmm_codes(indptr, indices, weights, x, zero, own, rows, entries, out, head, tail,
-               multiplier, offset, floor, zero_point, qmin, qmax):  # fmt: skip
+               factors, multiplier, offset, thresholds, floor, zero_point, qmin, qmax):  # fmt: skip
     """out int8 [rows, channels]: sums and epilogue in one pass; rows that are cut are completed by the caller."""
     for i in prange(len(rows) - 1):
         share_codes(indptr, indices, weights, x, zero, own, (rows[i], entries[i]), (rows[i + 1], entries[i + 1]),
-                    out, head[i], tail[i], multiplier, offset, floor, zero_point, qmin, qmax)  # fmt: skip
+                    out, head[i], tail[i],
+                    factors, multiplier, offset, thresholds, floor, zero_point, qmin, qmax)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def gemm_codes(acc, by_row, by_column, weight_zero, out, multiplier, offset, floor, zero_point, qmin, qmax):
+def gemm_codes(acc, by_row, by_column, weight_zero, out,
+               factors, multiplier, offset, thresholds, floor, zero_point, qmin, qmax):  # fmt: skip
     """Epilogue of a dense product: acc int32 [rows, >= channels]; corrections for both zero points come in here."""
     for row in prange(len(out)):
         shift = weight_zero * by_row[row] if weight_zero != 0 else 0
+        factor = factor_of(factors, row)
         for k in range(out.shape[1]):
-            y = np.float64(np.int64(acc[row, k]) - by_column[k] - shift) * multiplier[k] + offset[k]
-            out[row, k] = code_of(np.float32(y), floor, zero_point, qmin, qmax)
+            value = np.float64(np.int64(acc[row, k]) - by_column[k] - shift)
+            y = np.float32(value * factor * multiplier[k] + offset[k])
+            if len(thresholds) > 0:
+                y = elu_step(y, thresholds)
+            out[row, k] = code_of(y, floor, zero_point, qmin, qmax)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def combine_codes(acc, second, also, out, factors, multiplier, offset, thresholds, floor, zero_point, qmin, qmax):
+    """Epilogue of sums at hand: acc and second [rows, channels]; second is empty where there is none."""
+    two = len(second) > 0
+    for row in prange(len(out)):
+        factor = factor_of(factors, row)
+        for k in range(out.shape[1]):
+            value = np.float64(acc[row, k]) * factor * multiplier[k]
+            if two:
+                value = value + np.float64(second[row, k]) * also[k]
+            y = np.float32(value + offset[k])
+            if len(thresholds) > 0:
+                y = elu_step(y, thresholds)
+            out[row, k] = code_of(y, floor, zero_point, qmin, qmax)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def attention_codes(indptr, indices, source, target, table, first, inverse, high, rows, out):
+    """Weights uint8 [entries, heads]: softmax in codes (`dqviz.integer.softmax`); rows cuts whole rows into shares."""
+    heads = source.shape[1]
+    for i in prange(len(rows) - 1):
+        for row in range(rows[i], rows[i + 1]):
+            for h in range(heads):
+                base = np.int64(target[row, h]) - first
+                total = 0.0
+                for entry in range(indptr[row], indptr[row + 1]):
+                    total += table[base + source[indices[entry], h]]
+                for entry in range(indptr[row], indptr[row + 1]):
+                    y = np.float32(table[base + source[indices[entry], h]] / total) * inverse
+                    y = y if y < high else high  # noqa: FURB136
+                    out[entry, h] = np.uint8(np.int32(np.rint(y)))
 
 
 @njit(cache=True, nogil=True, parallel=True)

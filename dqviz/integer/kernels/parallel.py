@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import scipy.sparse
 import torch
 
-from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int8, Int32, Int64, narrow
+from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int8, Int32, Int64, in_own_steps, narrow
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.kernels import loops
@@ -31,6 +32,7 @@ from dqviz.integer.kernels.base import (
     need_no_offset,
     need_requantize,
 )
+from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
 from dqviz.registry import Entry
 
@@ -39,6 +41,7 @@ class Numba(Backend):
     """Compiled loops over shares of entries, one share a thread."""
 
     def quantize(self, x: Float32, params: Grid) -> Codes:
+        x = in_own_steps(x, params)
         out = np.empty(x.shape, np.int8)
         reciprocal = np.float32(params.inverse)
         with limited(self.threads):
@@ -48,6 +51,8 @@ class Numba(Backend):
 
     def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:
         need_requantize(epilogue, own)
+        if matrix.headed:
+            return self.by_head(matrix, x, own, epilogue)
         values, zero, channels = np.ascontiguousarray(x.values), x.params.zero_point, x.channels
         dtype = accumulator(matrix.reach * x.params.reach)
         row, entry = matrix.shares(self.threads)
@@ -62,10 +67,45 @@ class Numba(Backend):
                 loops.spmm_sums(*arguments, row, entry, out, head, tail)
         found, sums = join(matrix.indptr, row, entry, head, tail)
         if isinstance(epilogue, Requantize):
-            out[found] = epilogue.apply(with_own(sums, values, found, zero, own))
+            out[found] = epilogue.at(found).apply(with_own(sums, values, found, zero, own))
             return Codes.of(out, epilogue.out)
         out[found] = sums
         return cast(Output, out if epilogue is None else epilogue.apply(out))
+
+    def by_head(self, matrix: Csr, x: Codes, own: float, epilogue: Epilogue | None) -> Output:
+        """One product a head, side by side."""
+        values, width = x.values, x.channels // matrix.heads
+        parts = []
+        for head in range(matrix.heads):
+            channels = slice(head * width, (head + 1) * width)
+            part = None if epilogue is None else epilogue.part(channels)
+            parts.append(
+                self.spmm(matrix.of_head(head), Codes.of(values[:, channels], x.params), own=own, epilogue=part)
+            )
+        if isinstance(epilogue, Requantize):
+            return Codes.of(np.concatenate([cast(Codes, part).values for part in parts], axis=1), epilogue.out)
+        return cast(Output, np.concatenate(cast(list[Accumulator], parts), axis=1))
+
+    def attention(self, matrix: Csr, scores: Codes, softmax: Softmax) -> Csr:
+        codes = scores.values
+        heads = codes.shape[1] // 2
+        source, target = np.ascontiguousarray(codes[:, :heads]), np.ascontiguousarray(codes[:, heads:])
+        weights = np.empty((matrix.num_entries, heads), np.uint8)
+        with limited(self.threads):
+            loops.attention_codes(matrix.indptr, matrix.indices, source, target, softmax.table, softmax.first,
+                                  np.float32(softmax.out.inverse), np.float32(softmax.high),
+                                  matrix.shares(self.threads)[0], weights)  # fmt: skip
+        return replace(matrix, weights=weights)
+
+    def combine(self, first: Any, second: Any, epilogue: Epilogue) -> Output:
+        if not isinstance(epilogue, Requantize):
+            return super().combine(first, second, epilogue)
+        out = np.empty(first.shape, np.int8)
+        other = np.zeros((0, 0), first.dtype) if second is None else second
+        also = np.zeros(0) if epilogue.also is None else epilogue.also
+        with limited(self.threads):
+            loops.combine_codes(first, other, also, out, *scalars(epilogue, first.shape[1]))
+        return Codes.of(out, epilogue.out)
 
     def spmm_float(self, matrix: Csr, weights: Float32, x: Float32) -> Float32:
         """The same product in float32 (a peer for timing): weights [entries], x [num_cols, channels]."""
@@ -81,7 +121,7 @@ class Numba(Backend):
     def gemm(self, x: Codes, weight: Weight, epilogue: Epilogue | None = None) -> Output:
         values, zero = x.values, x.params.zero_point
         rows, channels = len(values), weight.codes.shape[1]
-        acc, by_row = self.products(values, weight)
+        acc, by_row = self.int_products(values, weight)
         by_column = zero * weight.column_sum - x.channels * zero * weight.zero
         if isinstance(epilogue, Requantize):
             out = np.empty((rows, channels), np.int8)
@@ -91,7 +131,7 @@ class Numba(Backend):
         sums: Int64 = acc[:, :channels].astype(np.int64) - by_column - weight.zero * by_row[:, None].astype(np.int64)
         return finish(sums, epilogue, x.channels * 255 * 255)
 
-    def products(self, x: Int8, weight: Weight) -> tuple[Accumulator, Accumulator]:
+    def int_products(self, x: Int8, weight: Weight) -> tuple[Accumulator, Accumulator]:
         """(x w [rows, >= channels], row sums of x [rows]); the row sums come from one more column of ones."""
         codes = weight.codes
         if x.shape[1] * 128 * 128 > INT32_MAX or not int_mm_is_exact():
@@ -108,7 +148,9 @@ class Numba(Backend):
             acc = acc + own * scipy_of(x).astype(np.float64)
         acc.sum_duplicates()
         multiplier = np.broadcast_to(epilogue.multiplier, (x.num_cols,))[acc.indices]
-        channels = Requantize(multiplier, np.zeros(()), epilogue.relu, epilogue.out)
+        if epilogue.rows is not None:
+            acc.data = acc.data * np.repeat(epilogue.rows, np.diff(acc.indptr))
+        channels = replace(epilogue, multiplier=multiplier, offset=np.zeros(()), rows=None)
         centred = channels.apply(acc.data).astype(np.int64) - epilogue.out.zero_point
         acc.data = centred.astype(np.float64)
         acc.eliminate_zeros()
@@ -128,7 +170,15 @@ def scalars(epilogue: Requantize, channels: int) -> tuple[Any, ...]:
     multiplier, offset = (np.ascontiguousarray(np.broadcast_to(a, (channels,)))
                           for a in (epilogue.multiplier, epilogue.offset))  # fmt: skip
     floor = 0.0 if epilogue.relu else -np.inf
-    return multiplier, offset, *(np.float32(value) for value in (floor, out.zero_point, out.qmin, out.qmax))
+    rows = np.zeros(0) if epilogue.rows is None else epilogue.rows
+    thresholds = np.zeros(0, np.float32) if epilogue.thresholds is None else epilogue.thresholds
+    return (
+        rows,
+        multiplier,
+        offset,
+        thresholds,
+        *(np.float32(value) for value in (floor, out.zero_point, out.qmin, out.qmax)),
+    )
 
 
 def with_own(sums: Accumulator, x: Int8, rows: Int64, zero: int, own: float) -> Any:
