@@ -220,9 +220,10 @@ typedef struct {
 } Ordered;
 
 /* Rounded steps of sixteen sums in float64, clipped, plus f->zero_point and `base`. */
-INLINE __m512i exact16(const Finish *f, const double *multiplier, const double *offset, __m512i sums, int32_t base) {
-    __m512d low = _mm512_cvtepi32_pd(_mm512_castsi512_si256(sums));
-    __m512d high = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sums, 1));
+INLINE __m512i exact16(const Finish *f, const double *multiplier, const double *offset, double factor, __m512i sums,
+                       int32_t base) {
+    __m512d low = _mm512_mul_pd(_mm512_cvtepi32_pd(_mm512_castsi512_si256(sums)), _mm512_set1_pd(factor));
+    __m512d high = _mm512_mul_pd(_mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sums, 1)), _mm512_set1_pd(factor));
     low = _mm512_add_pd(_mm512_mul_pd(low, _mm512_loadu_pd(multiplier)), _mm512_loadu_pd(offset));
     high = _mm512_add_pd(_mm512_mul_pd(high, _mm512_loadu_pd(multiplier + 8)), _mm512_loadu_pd(offset + 8));
     __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
@@ -233,10 +234,14 @@ INLINE __m512i exact16(const Finish *f, const double *multiplier, const double *
 /* The same from float32, code and base in the low byte: adding MAGIC rounds, and leaves the integer in the mantissa's
    low bits. `far` keeps the largest distance from an integer: above `f->tie` a sum may lie on the other side of a tie in
    float64, and the tile is done again. (Where y is not clipped, float32 is off by less than
-   (3 |sum M| + |B| + |y|) 2^-24; f->tie is 0.5 less that, for |sum M| <= |y| + |B|.) */
+   (4 |sum M| + |B| + |y|) 2^-24; f->tie is 0.5 less that, for |sum M| <= |y| + |B|.) */
 #define MAGIC 12582912.0f
-INLINE __m512i quick16(const float *multiplier, const float *offset, __m512 low, __m512 high, __m512i sums, __m512 *far) {
-    const __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(multiplier), _mm512_loadu_ps(offset));
+INLINE __m512i quick16(const float *multiplier, const float *offset, __m512 factor, int has_factor, __m512 low,
+                       __m512 high, __m512i sums, __m512 *far) {
+    __m512 value = _mm512_cvtepi32_ps(sums);
+    if (has_factor)
+        value = _mm512_mul_ps(value, factor);
+    const __m512 y = _mm512_fmadd_ps(value, _mm512_loadu_ps(multiplier), _mm512_loadu_ps(offset));
     const __m512 rounded = _mm512_add_ps(y, _mm512_set1_ps(MAGIC));
     const __m512 rest = _mm512_sub_ps(y, _mm512_sub_ps(rounded, _mm512_set1_ps(MAGIC)));
     *far = _mm512_range_ps(*far, rest, 11); /* the larger magnitude */
@@ -250,13 +255,13 @@ INLINE __m512i codes16(const Finish *f, int32_t k, __m512i sums) {
     const __m512 inside = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
     const __m512 far = _mm512_abs_ps(_mm512_reduce_ps(inside, _MM_FROUND_TO_NEAREST_INT));
     if (__builtin_expect(_mm512_cmp_ps_mask(far, _mm512_set1_ps(f->tie), _CMP_GT_OQ) != 0, 0))
-        return exact16(f, f->multiplier + k, f->offset + k, sums, 0);
+        return exact16(f, f->multiplier + k, f->offset + k, 1, sums, 0);
     return _mm512_add_epi32(_mm512_cvtps_epi32(inside), _mm512_set1_epi32(f->zero_point));
 }
 
 /* A tile to the bytes of its row of codes, which have as many planes as x. */
-INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, uint8_t *out, int32_t offset, int vectors,
-                 int halves, int planes) {
+INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, int64_t row, uint8_t *out, int32_t offset,
+                 int vectors, int halves, int planes) {
     const Finish *f = &job->finish;
     const int32_t bytes = (job->channels + planes - 1) / planes;
     const int width = 8 / planes, parts = vectors ? 4 : halves;
@@ -264,6 +269,9 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, uint8_t *o
     const __m512 low = _mm512_set1_ps(MAGIC + f->low + (float)(f->zero_point + base));
     const __m512 high = _mm512_set1_ps(MAGIC + f->high + (float)(f->zero_point + base));
     const __m512i field = _mm512_set1_epi32((1 << width) - 1);
+    const double factor = f->rows ? f->rows[row] : 1;
+    const __m512 factor32 = _mm512_set1_ps((float)factor);
+    const int has_factor = f->rows != NULL;
     for (int v = 0; v < (vectors ? vectors : 1); v++) {
         const int64_t at = (int64_t)(offset / 64 + v) * parts * planes * 16;
         __m512i packed[4];
@@ -272,7 +280,8 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, uint8_t *o
             packed[i] = _mm512_setzero_si512();
             for (int p = 0; p < planes; p++) {
                 const int64_t here = at + (i * planes + p) * 16;
-                const __m512i code = quick16(o->multiplier32 + here, o->offset32 + here, low, high, tile->acc[v][i][p], &far);
+                const __m512i code = quick16(o->multiplier32 + here, o->offset32 + here, factor32, has_factor, low, high,
+                                             tile->acc[v][i][p], &far);
                 packed[i] = _mm512_or_si512(packed[i],
                                             _mm512_slli_epi32(_mm512_and_si512(code, field), (unsigned)(p * width)));
             }
@@ -282,7 +291,7 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, uint8_t *o
                 packed[i] = _mm512_setzero_si512();
                 for (int p = 0; p < planes; p++) {
                     const int64_t here = at + (i * planes + p) * 16;
-                    const __m512i code = exact16(f, o->multiplier + here, o->offset + here, tile->acc[v][i][p], base);
+                    const __m512i code = exact16(f, o->multiplier + here, o->offset + here, factor, tile->acc[v][i][p], base);
                     packed[i] = _mm512_or_si512(packed[i],
                                                 _mm512_slli_epi32(_mm512_and_si512(code, field), (unsigned)(p * width)));
                 }
@@ -332,7 +341,7 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, uint8_t *o
             }                                                                                                          \
     } while (0)
 #define STORE(OFFSET, VECTORS, HALVES, PLANES) store(job, &tile, acc, OFFSET, VECTORS, HALVES, PLANES)
-#define EMIT(OFFSET, VECTORS, HALVES, PLANES) emit(job, &tile, o, out, OFFSET, VECTORS, HALVES, PLANES)
+#define EMIT(OFFSET, VECTORS, HALVES, PLANES) emit(job, &tile, o, here, out, OFFSET, VECTORS, HALVES, PLANES)
 
 
 #define CASE(NAME, BITS, MOST, NONNEGATIVE, HEADED)                                                                    \
@@ -530,32 +539,35 @@ INLINE __m512i codes_of(const Finish *f, __m512 y) {
     return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point));
 }
 
-static void avx512_finish(const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self, int32_t zero,
-                          void *out) {
-    if (f->kind == CODES && f->fast && !self && !f->thresholds) {
-        for (int32_t k = 0; k < n; k += 16) {
-            const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
-            const __m512i codes = codes16(f, k, _mm512_maskz_loadu_epi32(mask, acc + k));
-            _mm512_mask_cvtepi32_storeu_epi8((int8_t *)out + k, mask, codes);
-        }
-        return;
-    }
+static void avx512_finish(const Finish *f, const Row *row, int32_t n, void *out) {
+    const double factor = f->rows ? f->rows[row->number] : 1;
+    const int quick = f->kind == CODES && f->fast && !row->self && !row->second && !f->rows && !f->thresholds;
     for (int32_t k = 0; k < n; k += 16) {
         const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
-        const __m512i sums = _mm512_maskz_loadu_epi32(mask, acc + k);
-        __m512d low = _mm512_cvtepi32_pd(_mm512_castsi512_si256(sums));
-        __m512d high = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sums, 1));
-        if (self) {
-            const __m512i codes = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, self + k));
-            const __m512i centred = _mm512_sub_epi32(codes, _mm512_set1_epi32(zero));
-            const __m512d many = _mm512_set1_pd(own);
-            low = _mm512_add_pd(low, _mm512_mul_pd(many, _mm512_cvtepi32_pd(_mm512_castsi512_si256(centred))));
-            high = _mm512_add_pd(high, _mm512_mul_pd(many, _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(centred, 1))));
+        const __m512i sums = _mm512_maskz_loadu_epi32(mask, row->sums + k);
+        if (quick) {
+            _mm512_mask_cvtepi32_storeu_epi8((int8_t *)out + k, mask, codes16(f, k, sums));
+            continue;
         }
-        low = _mm512_add_pd(_mm512_mul_pd(low, _mm512_loadu_pd(f->multiplier + k)), _mm512_loadu_pd(f->offset + k));
-        high = _mm512_add_pd(_mm512_mul_pd(high, _mm512_loadu_pd(f->multiplier + k + 8)),
-                             _mm512_loadu_pd(f->offset + k + 8));
-        const __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+        __m512d half[2] = {_mm512_cvtepi32_pd(_mm512_castsi512_si256(sums)),
+                           _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sums, 1))};
+        for (int h = 0; h < 2; h++) {
+            const int32_t at = k + 8 * h;
+            const __mmask8 part = (__mmask8)(mask >> (8 * h));
+            if (row->self) {
+                const __m256i codes = _mm256_cvtepi8_epi32(_mm_maskz_loadu_epi8(part, row->self + at));
+                const __m512d own = _mm512_cvtepi32_pd(_mm256_sub_epi32(codes, _mm256_set1_epi32(row->zero)));
+                half[h] = _mm512_add_pd(half[h], _mm512_mul_pd(_mm512_set1_pd(row->own), own));
+            }
+            half[h] = _mm512_mul_pd(half[h], _mm512_set1_pd(factor));
+            half[h] = _mm512_mul_pd(half[h], _mm512_loadu_pd(f->multiplier + at));
+            if (row->second) {
+                const __m512d second = _mm512_cvtepi32_pd(_mm256_maskz_loadu_epi32(part, row->second + at));
+                half[h] = _mm512_add_pd(half[h], _mm512_mul_pd(second, _mm512_loadu_pd(f->also + at)));
+            }
+            half[h] = _mm512_add_pd(half[h], _mm512_loadu_pd(f->offset + at));
+        }
+        const __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(half[0])), _mm512_cvtpd_ps(half[1]), 1);
         if (f->kind == REALS)
             _mm512_mask_storeu_ps((float *)out + k, mask, y);
         else

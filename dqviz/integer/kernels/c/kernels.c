@@ -57,14 +57,13 @@ static void cut(int64_t rows, int32_t share, int32_t shares, int64_t *first, int
     *last = rows * (share + 1) / shares;
 }
 
-static void finish_row(const Set *set, const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self,
-                       int32_t zero, int8_t *codes, uint8_t *out) {
+static void finish_row(const Set *set, const Finish *f, const Row *row, int32_t n, int8_t *codes, uint8_t *out) {
     if (f->kind == SUMS)
-        memcpy(out, acc, sizeof(int32_t) * (size_t)n);
+        memcpy(out, row->sums, sizeof(int32_t) * (size_t)n);
     else if (f->kind == REALS || f->bits == 8)
-        set->finish(f, acc, n, own, self, zero, out);
+        set->finish(f, row, n, out);
     else {
-        set->finish(f, acc, n, own, self, zero, codes);
+        set->finish(f, row, n, codes);
         set->pack(codes, n, f->bits, out);
     }
 }
@@ -119,8 +118,8 @@ static void spmm_share(const void *argument, int32_t share, int32_t shares) {
         centre(job, acc, job->weight_sums + row * job->heads, job->zero + bias);
         if (job->own != 0)
             set->unpack(job->x + row * job->x_bytes, n, job->x_bits, self);
-        finish_row(set, &job->finish, acc, n, job->own, job->own != 0 ? self : NULL, job->zero, codes,
-                   (uint8_t *)job->out + row * job->out_bytes);
+        const Row whole = {row, acc, NULL, job->own != 0 ? self : NULL, job->own, job->zero};
+        finish_row(set, &job->finish, &whole, n, codes, (uint8_t *)job->out + row * job->out_bytes);
         group = job->ptr[row + 1];
     }
     piece(set, job, group, stop, acc, job->tail + (int64_t)share * n);
@@ -146,8 +145,8 @@ static void spmm_end(const void *argument) {
                 acc[k] += job->head[(int64_t)share * n + k];
             if (job->own != 0)
                 set->unpack(job->x + row * job->x_bytes, n, job->x_bits, self);
-            finish_row(set, &job->finish, acc, n, job->own, job->own != 0 ? self : NULL, job->zero, codes,
-                       (uint8_t *)job->out + row * job->out_bytes);
+            const Row whole = {row, acc, NULL, job->own != 0 ? self : NULL, job->own, job->zero};
+            finish_row(set, &job->finish, &whole, n, codes, (uint8_t *)job->out + row * job->out_bytes);
             memset(acc, 0, sizeof(int32_t) * (size_t)n);
         }
         const int64_t from = job->ptr[last] > job->groups[share] ? job->ptr[last] : job->groups[share];
@@ -198,37 +197,46 @@ static void spmm_float_end(const void *argument) {
     }
 }
 
+/* What the weights' zero point takes from the sums of a row: the sum of (x - zero), times it. */
+static void centre_weights(const Set *set, const Gemm *job, int64_t row, int32_t *sums, int8_t *x) {
+    int32_t total = 0;
+    if (!job->weight_zero)
+        return;
+    set->unpack(job->x + row * job->x_bytes, job->inner, job->x_bits, x);
+    for (int32_t k = 0; k < job->inner; k++)
+        total += x[k];
+    const uint32_t shift = (uint32_t)job->weight_zero * (uint32_t)(total - job->zero * job->inner);
+    for (int32_t k = 0; k < job->channels; k++)
+        sums[k] = (int32_t)((uint32_t)sums[k] - shift);
+}
+
 static void gemm_share(const void *argument, int32_t share, int32_t shares) {
-    const Gemm *job = argument;
+    const Gemm *job = argument, *second = job->second;
     const Set *set = set_of(job->level);
-    const int64_t stride = padded(job->channels);
+    const int64_t stride = padded(job->channels), most = job->inner;
+    const int64_t inner = padded(second && second->inner > most ? second->inner : most);
     int64_t row, last;
     cut(job->num_rows, share, shares, &row, &last);
-    int32_t *acc = scratch(sizeof(int32_t) * (size_t)(ROWS * stride) + (size_t)stride + (size_t)padded(job->inner));
+    int32_t *acc = scratch(sizeof(int32_t) * (size_t)(2 * ROWS * stride) + (size_t)stride + (size_t)inner);
     if (!acc)
         abort();
-    int8_t *codes = (int8_t *)(acc + ROWS * stride), *x = codes + stride;
+    int32_t *also = acc + ROWS * stride;
+    int8_t *codes = (int8_t *)(also + ROWS * stride), *x = codes + stride;
     for (; row < last; row += ROWS) {
         const int count = last - row < ROWS ? (int)(last - row) : ROWS;
         set->products(job, row, count, acc, stride);
+        if (second)
+            set->products(second, row, count, also, stride);
         for (int r = 0; r < count; r++) {
-            int32_t *sums = acc + r * stride;
-            if (job->weight_zero) { /* sum of (x - zero) times the weights' zero point */
-                int32_t total = 0;
-                set->unpack(job->x + (row + r) * job->x_bytes, job->inner, job->x_bits, x);
-                for (int32_t k = 0; k < job->inner; k++)
-                    total += x[k];
-                const uint32_t shift = (uint32_t)job->weight_zero * (uint32_t)(total - job->zero * job->inner);
-                for (int32_t k = 0; k < job->channels; k++)
-                    sums[k] = (int32_t)((uint32_t)sums[k] - shift);
-            }
-            finish_row(set, &job->finish, sums, job->channels, 0, NULL, 0, codes,
-                       (uint8_t *)job->out + (row + r) * job->out_bytes);
+            const Row whole = {row + r, acc + r * stride, second ? also + r * stride : NULL, NULL, 0, 0};
+            centre_weights(set, job, row + r, acc + r * stride, x);
+            if (second)
+                centre_weights(set, second, row + r, also + r * stride, x);
+            finish_row(set, &job->finish, &whole, job->channels, codes, (uint8_t *)job->out + (row + r) * job->out_bytes);
         }
     }
     free(acc);
 }
-
 
 static void quantize_share(const void *argument, int32_t share, int32_t shares) {
     const Quantize *job = argument;

@@ -15,7 +15,7 @@ enum { SUMS = 0, CODES = 1, REALS = 2 };           /* what leaves a kernel: int3
 enum { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3 }; /* instruction sets */
 enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
 
-/* y = float32(sum * multiplier + offset); code = rint(clip(y, low, high)) + zero_point.
+/* y = float32((sum * rows[row]) * multiplier + second * also + offset); code = rint(clip(y, low, high)) + zero_point.
    multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says that no offset is large:
    a float32 result no further than `tie` from an integer then has the same code as the float64 one (avx512.c). Thresholds (ascending, below 0) stand for ELU: a negative y
    becomes minus the number of thresholds above it, which is rint(elu(y)). */
@@ -24,6 +24,7 @@ typedef struct {
     float low, high;
     const double *multiplier, *offset;
     const float *multiplier32, *offset32, *thresholds;
+    const double *rows, *also; /* a factor of each row, the multiplier of a second sum; NULL where there is none */
     int32_t fast;
     float tie;
 } Finish;
@@ -59,7 +60,7 @@ typedef struct {
 } SpmmFloat;
 
 /* out = (x - zero) (w - weight_zero). Weights come packed: planes of x, then blocks of four inputs, then outputs. */
-typedef struct {
+typedef struct Gemm {
     int32_t level, threads, inner, channels;
     int32_t x_bits, zero, weight_zero, unused;
     const uint8_t *x;
@@ -69,6 +70,7 @@ typedef struct {
     int64_t num_rows;
     void *out;
     int64_t out_bytes;
+    const struct Gemm *second; /* another product with as many outputs, finished together with this one; or NULL */
     Finish finish;
 } Gemm;
 
@@ -121,6 +123,15 @@ typedef struct {
     const Step *steps;
 } Program;
 
+/* The sums of a row, with all that its epilogue may need: the second sums, the row's own codes (or NULL). */
+typedef struct {
+    int64_t number;
+    const int32_t *sums, *second;
+    const int8_t *self;
+    double own;
+    int32_t zero;
+} Row;
+
 /* What an instruction set implements. `sums`: int32 sums of one row, raw (zero points and the bias of unsigned fields
    come later); returns that bias. */
 typedef struct {
@@ -129,8 +140,7 @@ typedef struct {
     int (*rows)(const Spmm *job, int64_t first, int64_t last);
     void (*sums_float)(const SpmmFloat *job, int64_t first, int64_t stop, float *acc);
     void (*products)(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
-    void (*finish)(const Finish *f, const int32_t *acc, int32_t n, double own, const int8_t *self, int32_t zero,
-                   void *out);
+    void (*finish)(const Finish *f, const Row *row, int32_t n, void *out);
     void (*quantize)(const Finish *f, const float *x, float inverse, int32_t n, int8_t *out);
     void (*entries)(const float *x, int64_t n, float inverse, float low, float high, uint8_t *out);
     void (*pack)(const int8_t *codes, int32_t n, int32_t bits, uint8_t *out);
