@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,11 @@ class SparseRows:
 
     pattern: Csr
     values: Float32
+
+    @cached_property
+    def padded(self) -> Float32:
+        """Values at the places of the pattern's groups of four, 0 elsewhere."""
+        return self.pattern.layout.spread(self.values)
 
 
 Features = Float32 | SparseRows

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from dqviz.integer.codes import Codes, Float32, Float64, Grid, Int64, narrow, quantize
+from dqviz.integer.codes import Codes, Float32, Float64, Grid, Int64
 from dqviz.integer.csr import Csr
-from dqviz.integer.epilogue import Epilogue, Requantize, elu_steps
+from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.graph import Edges, Features, Prepared, SparseRows
 from dqviz.integer.kernels import Backend
-from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
 
 REQUANTIZATION = "requantization: one multiplication, addition and rounding a value"
-FRACTION = 256
-"""Parts of a step that a pool adds in."""
-LARGEST_STEP = 2**40
-"""Where a fixed-point value is clipped: far beyond any grid, and 2^22 nodes of it fit int64."""
 FIXED_POINT = "one multiplication and addition a value, to fixed-point numbers for the pool"
-SOFTMAX = "softmax: exponentials from a table, their sums in float64, one division an edge and head"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +39,8 @@ class Frame:
     backend: Backend
     graph: Prepared
     values: dict[str, Any] = field(default_factory=dict)
+    replay: Callable[[], None] | None = None
+    """Runs all operations again without Python between them; there once a run has been recorded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +51,8 @@ class Op:
     source: str
     target: str
     kind: ClassVar[str]
+    in_kernels: ClassVar[bool] = True
+    """Whether kernels of the backend do all of its work."""
 
     @abstractmethod
     def result(self, frame: Frame, value: Any) -> Any:
@@ -103,8 +102,7 @@ class Quantize(Op):
 
     def result(self, frame: Frame, value: Features) -> Codes | SparseCodes:
         if isinstance(value, SparseRows):
-            centred = quantize(value.values, self.grid).astype(np.int64) - self.grid.zero_point
-            return SparseCodes(replace(value.pattern, weights=narrow(centred)), self.grid)
+            return SparseCodes(frame.backend.quantize_entries(value, self.grid), self.grid)
         return frame.backend.quantize(value, self.grid)
 
     @property
@@ -221,117 +219,6 @@ class Mean(Op):
         if isinstance(value, SparseCodes):
             return SparseCodes(frame.backend.sum_sparse(matrix, value.matrix, 0.0, epilogue), epilogue.out)
         return frame.backend.spmm(matrix, value, epilogue=epilogue)
-
-
-@dataclass(frozen=True, eq=False)
-class Scores(Op):
-    """Dot products of each row with the attention vectors of every head: codes [num_nodes, 2 heads] of ALPHA.
-
-    `products`: one with both vectors' outputs, or one for each vector; `vectors` are the grids of both.
-    """
-
-    products: tuple[tuple[Weight, Requantize], ...]
-    vectors: tuple[Grid, ...]
-    kind: ClassVar[str] = "gemm"
-
-    def result(self, frame: Frame, value: Codes) -> Codes:
-        parts = [frame.backend.gemm(value, *product) for product in self.products]
-        codes = [part.values for part in parts if isinstance(part, Codes)]
-        return Codes.of(np.concatenate(codes, axis=1), self.out)
-
-    @property
-    def out(self) -> Grid:
-        return self.products[0][1].out
-
-    @property
-    def weights(self) -> tuple[Weight, ...]:
-        return tuple(weight for weight, _ in self.products)
-
-    @property
-    def sites(self) -> list[Grid]:
-        return [self.out, *self.vectors]
-
-
-@dataclass(frozen=True, eq=False)
-class Attend(Op):
-    """Neighbours weighted by attention: the softmax of value `scores` over each row's entries, then the sum.
-
-    Heads lie side by side, or with `concat` False are added (the epilogue divides by their number).
-    """
-
-    scores: str
-    softmax: Softmax
-    add_self_loops: bool
-    concat: bool
-    epilogue: Epilogue | None
-    kind: ClassVar[str] = "attention"
-
-    def matrix(self, edges: Edges) -> Csr:
-        return edges.with_loops() if self.add_self_loops else edges.plain()
-
-    def result(self, frame: Frame, value: Codes) -> Any:
-        backend, matrix, scores = frame.backend, frame.graph.matrices[self.name], frame.values[self.scores]
-        if self.concat:
-            return backend.attend(matrix, value, scores, self.softmax, self.epilogue)
-        heads: Any = backend.attend(matrix, value, scores, self.softmax)
-        sums = heads.reshape(len(heads), scores.channels // 2, -1).sum(axis=1, dtype=np.int64)
-        return sums if self.epilogue is None else backend.combine(sums, None, self.epilogue)
-
-    @property
-    def sites(self) -> list[Grid]:
-        return [*super().sites, self.softmax.out]
-
-    @property
-    def float_part(self) -> str:
-        return f"{SOFTMAX}; {super().float_part}"
-
-
-@dataclass(frozen=True, eq=False)
-class Pool(Op):
-    """Mean over the nodes of each graph of sums + bias (after ReLU): added in int64, divided and rounded once.
-
-    `bias` int64 [channels] is in 1 / FRACTION of the sums' step (S1 S2 of Jacob et al., which is coarse at 2 bits).
-    """
-
-    bias: Int64
-    relu: bool
-    epilogue: Requantize
-    kind: ClassVar[str] = "pool"
-
-    def result(self, frame: Frame, value: Int64) -> Codes:
-        values = value.astype(np.int64) * FRACTION + self.bias
-        if self.relu:
-            values = np.maximum(values, 0)
-        return Codes.of(self.epilogue.apply(pooled_means(frame, values)), self.epilogue.out)
-
-
-@dataclass(frozen=True, eq=False)
-class FixedPool(Op):
-    """Mean over the nodes of each graph of reals in small steps (float32), each rounded to an integer, then added.
-
-    For sums of two scales (SAGE) and for ELU (GAT, `thresholds`; else ReLU), whose values have no common step. The
-    step is 1 / 1024 of the next grid's, so the roundings of n nodes move a mean by at most 1 / 2048 of a step.
-    """
-
-    thresholds: Float32 | None
-    epilogue: Requantize
-    kind: ClassVar[str] = "pool"
-
-    def result(self, frame: Frame, value: Float32) -> Codes:
-        y = np.maximum(value, np.float32(0)) if self.thresholds is None else elu_steps(value, self.thresholds)
-        steps = np.rint(np.minimum(y, np.float32(LARGEST_STEP))).astype(np.int64)
-        return Codes.of(self.epilogue.apply(pooled_means(frame, steps)), self.epilogue.out)
-
-
-def pooled_means(frame: Frame, values: Int64) -> Float64:
-    """Means of the rows of each graph [num_graphs, channels]: added in int64, divided once."""
-    ptr = frame.graph.pool_ptr
-    if ptr is None:
-        raise ValueError("This program pools nodes by graph: prepare the graph with its batch.")
-    running = np.concatenate([np.zeros((1, values.shape[1]), np.int64), np.cumsum(values, axis=0)])
-    count = np.maximum(np.diff(ptr), 1)[:, None].astype(np.float64)
-    means: Float64 = (running[ptr[1:]] - running[ptr[:-1]]).astype(np.float64) / count
-    return means
 
 
 def logits_of(value: Any) -> Float32:

@@ -15,7 +15,8 @@ from dqviz.errors import Unavailable
 from dqviz.integer.codes import grid_of
 from dqviz.integer.epilogue import Requantize, elu_thresholds
 from dqviz.integer.lower import Activation, Affine, End, kind_of, product
-from dqviz.integer.ops import FRACTION, FixedPool, Gemm, Op, Pool, Quantize
+from dqviz.integer.ops import Gemm, Op, Quantize
+from dqviz.integer.pools import FRACTION, FixedPool, Pool
 from dqviz.quant import QuantLinear, quantizers
 
 FIXED_STEPS, FINEST = 1024, 2.0**-20

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from dqviz.integer.codes import Grid
+from dqviz.integer.codes import Codes, Grid
 from dqviz.integer.csr import Csr, from_edges
-from dqviz.integer.epilogue import Requantize
+from dqviz.integer.epilogue import Requantize, elu_thresholds
 
 
 def graph(source: list[int], target: list[int], num_nodes: int, weights: np.ndarray | None = None) -> Csr:
@@ -42,18 +42,23 @@ GRAPHS: dict[str, Csr] = {
     "heavy tail, int16": heavy_tail(),
     "repeated edges": graph([1, 1, 1, 2], [0, 0, 0, 0], 3, np.array([1, 2, 3, 4], np.int8)),
 }
-CHANNELS = (1, 7, 8, 16, 33)
+CHANNELS = (1, 7, 8, 16, 33, 64, 65, 130, 257)
+BITS = (8, 4, 3, 2)
 THREADS = (1, 2, 3, 7)
 
 
-def codes(rows: int, channels: int, bits: int = 8, seed: int = 0) -> np.ndarray:
-    """Codes with the two extreme values well represented."""
+def values(rows: int, channels: int, bits: int = 8, seed: int = 0) -> np.ndarray:
+    """int8 codes with the two extreme values well represented."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     rng = np.random.default_rng(seed)
-    values = rng.integers(low, high + 1, (rows, channels))
-    return np.where(rng.random((rows, channels)) < 0.2, rng.choice([low, high], (rows, channels)), values).astype(
-        np.int8
-    )
+    inside = rng.integers(low, high + 1, (rows, channels))
+    ends = rng.choice([low, high], (rows, channels))
+    return np.where(rng.random((rows, channels)) < 0.2, ends, inside).astype(np.int8)
+
+
+def codes(rows: int, channels: int, bits: int = 8, seed: int = 0, zero: int = 0) -> Codes:
+    """The same as a matrix with a zero point."""
+    return Codes.of(values(rows, channels, bits, seed), Grid(1.0, zero, bits))
 
 
 def tie_epilogue(channels: int, bits: int = 8, zero_point: int = 0, relu: bool = False) -> Requantize:
@@ -63,27 +68,43 @@ def tie_epilogue(channels: int, bits: int = 8, zero_point: int = 0, relu: bool =
     return Requantize(multiplier, offset, relu, Grid(1.0, zero_point, bits))
 
 
+def elu_epilogue(channels: int, bits: int, zero_point: int, step: float) -> Requantize:
+    """ELU into a grid of that step; a third of the multipliers makes results large, a third small."""
+    out = Grid(step, zero_point, bits)
+    steps = elu_thresholds(out.inverse, zero_point - out.qmin)
+    multiplier = np.resize(np.array([0.37, 1e-3, 11.0]), channels)
+    return Requantize(multiplier, np.resize(np.array([0.0, -0.7, 1.1]), channels), not len(steps), out,
+                      thresholds=steps if len(steps) else None)  # fmt: skip
+
+
 @st.composite
-def graphs(draw: st.DrawFn) -> Csr:
+def graphs(draw: st.DrawFn, heads: int = 0) -> Csr:
+    """Any small graph; with `heads`, weights [entries, heads] of attention (uint8) or signed."""
     num_nodes = draw(st.integers(1, 40))
     edges = draw(st.lists(st.tuples(st.integers(0, num_nodes - 1), st.integers(0, num_nodes - 1)), max_size=120))
     if draw(st.booleans()):  # a hub with all edges
         edges = [(source, num_nodes - 1) for source, _ in edges]
-    kind = draw(st.sampled_from([None, np.int8, np.int16]))
+    kind = draw(st.sampled_from([np.uint8, np.int8] if heads else [None, np.int8, np.int16, np.uint8]))
     weights = None
     if kind is not None:
-        bound = 128 if kind is np.int8 else 255
-        weights = np.array(
-            draw(st.lists(st.integers(-bound, bound - 1), min_size=len(edges), max_size=len(edges))), kind
-        )
+        low, high = {np.int8: (-128, 127), np.int16: (-255, 255), np.uint8: (0, 255)}[kind]
+        rng = np.random.default_rng(draw(st.integers(0, 99)))
+        weights = rng.integers(low, high + 1, (len(edges), heads) if heads else len(edges)).astype(kind)
     return graph([e[0] for e in edges], [e[1] for e in edges], num_nodes, weights)
 
 
 @st.composite
-def epilogues(draw: st.DrawFn, channels: int) -> Requantize:
-    bits = draw(st.sampled_from([2, 3, 4, 8]))
+def epilogues(draw: st.DrawFn, channels: int, rows: int = 0) -> Requantize:
+    """Any requantization; with `rows`, sometimes with a factor for each row."""
+    bits = draw(st.sampled_from(BITS))
     real = st.one_of(st.sampled_from([0.0, 0.5, -0.5, 1e-30, 1e12]), st.floats(-1e3, 1e3))
-    multiplier = draw(st.lists(real, min_size=channels, max_size=channels))
-    offset = draw(st.lists(real, min_size=channels, max_size=channels))
-    out = Grid(1.0, draw(st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)), bits)
-    return Requantize(np.array(multiplier), np.array(offset), draw(st.booleans()), out)
+    drawn = draw(st.lists(st.tuples(real, real), min_size=min(channels, 9), max_size=min(channels, 9)))
+    multiplier, offset = np.resize(np.array(drawn), (channels, 2)).T.copy()
+    out = Grid(
+        draw(st.sampled_from([1.0, 0.3, 0.01])), draw(st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)), bits
+    )
+    activation = draw(st.sampled_from(["", "relu", "elu"]))
+    steps = elu_thresholds(out.inverse, out.zero_point - out.qmin) if activation == "elu" else None
+    factors = np.random.default_rng(rows).random(rows) if rows and draw(st.booleans()) else None
+    return Requantize(multiplier, offset, activation == "relu", out, rows=factors,
+                      thresholds=steps if steps is not None and len(steps) else None)  # fmt: skip

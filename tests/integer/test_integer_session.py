@@ -9,20 +9,31 @@ import pytest
 import torch
 from contract_graphs import GRAPHS
 from torch import Tensor, nn
-from trained_models import calibrated, doubled, edges_of, trained
+from torch_geometric.nn import GATConv, SAGEConv
+from torch_geometric.utils import add_self_loops, remove_self_loops
+from trained_models import calibrated, doubled, edges_of, quantized, trained
+from variants import OTHERS, small_work_is_shared_too, variant
+from variants import VARIANTS as KERNELS
 
 from dqviz import integer
 from dqviz.data.task import csr
 from dqviz.errors import Unavailable
+from dqviz.integer.attention import Attend, Scores
 from dqviz.integer.codes import Codes
 from dqviz.integer.graph import features_of
-from dqviz.integer.kernels import BACKENDS
+from dqviz.nn.stack import Stack
 from dqviz.training.batches import Batch
 from dqviz.training.trace import record
 
-OTHERS = [entry.name for entry in BACKENDS if entry.name != "reference" and entry.facts["class"].available()]
-MIXED = {"default": 8, "feature": 4, "input": 2, "weight": 3}
-VARIANTS = {"gcn": {}, "gin": {"train_eps": True, "batch_norm": True}}
+__all__ = ["small_work_is_shared_too"]
+ARCHS: dict[str, dict[str, Any]] = {
+    "gcn": {},
+    "gin": {"train_eps": True, "batch_norm": True},
+    "sage": {},
+    "gat": {"hidden": 5, "heads": 3},
+}
+MIXED = {"default": 8, "feature": 4, "input": 2, "weight": 3, "alpha": 4, "norm": 6, "message": 4}
+WIDTHS = {"8": 8, "4": 4, "2": 2, "mixed": MIXED}
 
 
 def sparse(x: Tensor) -> Tensor:
@@ -41,69 +52,99 @@ def run(model: nn.Module, backend: str, *inputs: Any, threads: int = 1) -> Tenso
     return integer.Session(integer.plan(model), backend, threads).run(*inputs)
 
 
-@pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("bits", [8, 4, MIXED], ids=["8", "4", "mixed"])
-@pytest.mark.parametrize("arch", VARIANTS)
-@pytest.mark.parametrize("case", GRAPHS)
-def test_equals_the_reference_on_every_contract_graph(case: str, arch: str, bits: Any, name: str) -> None:
-    edge_index, nodes = edges_of(GRAPHS[case]), GRAPHS[case].num_rows
-    x = features(nodes)
-    settings = {name: on for name, on in VARIANTS[arch].items() if nodes > 1 or name != "batch_norm"}
-    model = calibrated(arch, "node", edge_index, x, bits=bits, **settings)  # batch norm cannot be trained on one row
-    expected = run(model, "reference", x, edge_index)
-    for threads in (1, 3):
-        assert torch.equal(run(model, name, x, edge_index, threads=threads), expected)
+def same_everywhere(program: integer.Plan, *inputs: Any) -> Tensor:
+    """Logits of the reference, which every kernel gives to the bit, with one thread and with three."""
+    expected = integer.Session(program, "reference").run(*inputs)
+    for name in KERNELS:
+        for threads in (1, 3):
+            kernels = variant(name, threads)
+            session = integer.Session(program, name.split()[0], threads)
+            session.backend = kernels
+            assert torch.equal(session.run(*inputs), expected), (name, threads)
+    return expected
 
 
-@pytest.mark.parametrize("arch", VARIANTS)
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("arch", ARCHS)
+def test_equals_the_reference_on_every_contract_graph(arch: str, bits: str) -> None:
+    for matrix in GRAPHS.values():
+        edge_index, nodes = edges_of(matrix), matrix.num_rows
+        x = features(nodes)
+        settings = {name: on for name, on in ARCHS[arch].items() if nodes > 1 or name != "batch_norm"}
+        # batch norm cannot be trained on one row
+        model = calibrated(arch, "node", edge_index, x, bits=WIDTHS[bits], **settings)
+        same_everywhere(integer.plan(model), x, edge_index)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("negative", [False, True])
 def test_sparse_features_give_the_same_as_dense_ones(arch: str, negative: bool) -> None:
     """With negative features the zero point of INPUT is not 0: stored zeros and missing ones must agree."""
     edge_index = edges_of(GRAPHS["heavy tail, int16"])
     x = features(203, negative)
-    model = calibrated(arch, "node", edge_index, x)
-    for backend in BACKENDS.names():
-        assert torch.equal(run(model, backend, sparse(x), edge_index), run(model, "reference", x, edge_index))
+    program = integer.plan(calibrated(arch, "node", edge_index, x, **ARCHS[arch]))
+    assert torch.equal(same_everywhere(program, sparse(x), edge_index), same_everywhere(program, x, edge_index))
 
 
-@pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("profile", ["integer", "paper"])
-@pytest.mark.parametrize("arch", VARIANTS)
-def test_graph_tasks_pool_in_integers(arch: str, profile: str, name: str) -> None:
-    """Graphs of 1, 0 and many nodes in one batch; the classes are those of the fake-quantized model."""
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize(("arch", "profile"), [*((arch, "integer") for arch in ARCHS), ("gcn", "paper"),
+                                               ("gin", "paper"), ("sage", "paper")])  # fmt: skip
+def test_graph_tasks_pool_in_integers(arch: str, profile: str, bits: str) -> None:
+    """Graphs of 1, 0 and many nodes in one batch; the logits are those of the fake-quantized model in float64.
+
+    A pooled value on a rounding tie may fall on either side of it: a step of the classifier's input, seldom.
+    """
     batch = torch.tensor([0] * 1 + [2] * 90 + [3] * 112)
     edge_index = edges_of(GRAPHS["heavy tail, int16"])
     x = features(203)
-    model = calibrated(arch, "graph", edge_index, x, profile=profile, batch=batch)
-    expected = run(model, "reference", x, edge_index, batch)
-    assert expected.shape == (4, 3)
-    assert torch.equal(run(model, name, x, edge_index, batch, threads=2), expected)
+    model = calibrated(arch, "graph", edge_index, x, bits=WIDTHS[bits], profile=profile, batch=batch,
+                       **ARCHS[arch])  # fmt: skip
+    found = same_everywhere(integer.plan(model), x, edge_index, batch)
+    assert found.shape == (4, 3)
     if profile == "integer":
+        convs: Any = model.convs
+        for conv in convs:
+            conv.cached = True  # GCN: `doubled` keeps the normalisation of float32
         with torch.no_grad():
-            torch.testing.assert_close(expected, model(x, edge_index, batch), rtol=0, atol=0.05)
+            model(x, edge_index, batch)
+            expected = doubled(model)(x.double(), edge_index, batch)
+        head: Any = model.head
+        step = head.input_q.qparams().scale * head.weight.abs().max().item()
+        difference = (found - expected).abs()
+        assert difference.max() <= 1.1 * step
+        assert (difference < 1e-5 * expected.abs().max()).double().mean() >= 0.7
 
 
-@pytest.mark.parametrize(("arch", "bits", "epochs"), [("gcn", 8, 60), ("gcn", 4, 60), ("gin", 8, 15), ("gin", 4, 15)])
-def test_trained_on_cora_it_predicts_what_the_fake_quantized_model_predicts(arch: str, bits: int, epochs: int) -> None:
+TRAINED = [("cora", "gcn", 8, 60), ("cora", "gcn", 4, 60), ("cora", "gin", 8, 15), ("cora", "gin", 4, 15),
+           ("cora", "gat", 8, 10), ("cora", "gat", 4, 10), ("cora", "sage", 8, 10), ("cora", "sage", 4, 10),
+           ("cora", "gcn", 2, 20), ("cora", "gat", 2, 10), ("cora", "sage", 2, 10),
+           ("citeseer", "gcn", 8, 10), ("pubmed", "gcn", 8, 5), ("computers", "gcn", 8, 5)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dataset", "arch", "bits", "epochs"), TRAINED)
+def test_a_trained_network_predicts_what_the_fake_quantized_one_predicts(
+    dataset: str, arch: str, bits: int, epochs: int
+) -> None:
     """Every code and class of the fake-quantized model in float64; in float32 its sums put exact ties on either side.
 
-    Ranges learned on quantized values make such ties common at 4 bits: in float32 one code in 2,000 may differ.
+    Ranges learned on quantized values make such ties common at 4 bits: in float32 one code in 2,000 may differ. Means
+    of codes (SAGE) fall on ties as a rule: in float32 one in twenty of what is made of them differs, by up to 3 steps.
     """
-    model, task = trained("cora", arch, bits, epochs=epochs)
+    model, task = trained(dataset, arch, bits, epochs=epochs)
     graph = task.graphs[0]
     session = integer.Session(integer.plan(model), "reference")
     frame = session.frame(features_of(graph.x), session.prepare(graph.edge_index, graph.x.size(0)))
     logits = torch.from_numpy(session.execute(frame))
     for name in OTHERS:
-        assert torch.equal(run(model, name, graph.x, graph.edge_index, threads=2), logits)
+        assert torch.equal(integer.Session(session.plan, name, 2).run(graph.x, graph.edge_index), logits)
     noisy, noise = compared(session, frame, model.eval(), graph.x, task)
     agree, steps = compared(session, frame, doubled(model), graph.x.double(), task)
-    print(f"\ncora {arch} INT{bits}: same class {agree:.4%} (fake-quantized in float32: {noisy:.4%}); differing codes,")
-    print(f"codes, largest difference in steps by operation: {steps} (float32: {noise})")
+    print(f"\n{dataset} {arch} INT{bits}: same class {agree:.4%} (fake-quantized in float32: {noisy:.4%}); differing")
+    print(f"codes, codes, largest difference in steps by operation: {steps} (float32: {noise})")
     assert agree >= 0.999
     assert noisy >= 0.99
     assert steps
-    assert all(largest <= 1 for _, _, largest in [*steps.values(), *noise.values()])
+    assert all(largest <= 1 for _, _, largest in steps.values())
 
 
 def compared(session: Any, frame: Any, model: nn.Module, x: Tensor, task: Any) -> tuple[float, dict[str, Any]]:
@@ -111,17 +152,63 @@ def compared(session: Any, frame: Any, model: nn.Module, x: Tensor, task: Any) -
     graph = task.graphs[0]
     fake, seen = record(model, Batch(x, graph.edge_index, None, graph.y, torch.arange(x.size(0))))
     steps = {op.name: differing(frame.values[op.target], seen[op.out.key].xq) for op in session.plan.ops
-             if op.out and isinstance(frame.values[op.target], Codes)}  # fmt: skip
+             if op.out and isinstance(frame.values[op.target], Codes) and not isinstance(op, Scores)}  # fmt: skip
+    for op in session.plan.ops:
+        if isinstance(op, Attend):
+            steps |= of_attention(op, frame, seen, graph.edge_index, x.size(0))
     logits = torch.from_numpy(frame.values["logits"])
     return (logits.argmax(1) == fake.argmax(1)).double().mean().item(), steps
 
 
+def of_attention(op: Attend, frame: Any, seen: Any, edge_index: Tensor, num_nodes: int) -> dict[str, Any]:
+    """Codes of both halves of the logits and of the coefficients, in the order of the model's edges."""
+    edges, _ = add_self_loops(remove_self_loops(edge_index)[0], num_nodes=num_nodes)
+    sender, receiver = edges.numpy()
+    scores, norm = frame.values[op.scores], op.softmax.out
+    source, target = np.split(scores.values, 2, axis=1)
+    halves = np.concatenate([source[sender], target[receiver]])
+    weights = frame.backend.attention(frame.graph.matrices[op.name], scores, op.softmax).weights
+    ordered = np.empty_like(weights)
+    ordered[np.argsort(receiver, kind="stable")] = weights
+    fake = np.rint(seen[norm.key].xq.numpy() / np.float32(norm.scale))
+    return {
+        scores.params.key: differing(Codes.of(halves, scores.params), seen[scores.params.key].xq),
+        norm.key: summary(fake - ordered),
+    }
+
+
 def differing(codes: Codes, fake: Tensor) -> tuple[int, int, int]:
-    """(codes that differ, codes, largest difference in steps) between a session's codes and the model's values."""
+    """How a session's codes differ from the model's values (see `summary`)."""
     dense = fake.to_dense().numpy()
-    expected = np.rint(dense / np.float32(codes.params.scale)) + codes.params.zero_point
-    difference = np.abs(expected - codes.values)
-    return int((difference > 0).sum()), difference.size, int(difference.max())
+    return summary(np.rint(dense / np.float32(codes.params.scale)) + codes.params.zero_point - codes.values)
+
+
+def summary(difference: np.ndarray) -> tuple[int, int, int]:
+    """(codes that differ, codes, largest difference in steps)."""
+    return int((difference != 0).sum()), difference.size, int(np.abs(difference).max())
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+def test_heads_may_be_averaged(bits: str) -> None:
+    """The last layer of the published GAT: the sums of all heads are added as integers, then divided."""
+    edge_index, x = edges_of(GRAPHS["heavy tail, int16"]), features(203)
+    stack = Stack([GATConv(11, 5, heads=3), GATConv(15, 4, heads=6, concat=False)], torch.nn.functional.elu, 0.0)
+    model = quantized(stack, edge_index, x, WIDTHS[bits])
+    found = same_everywhere(integer.plan(model), x, edge_index)
+    with torch.no_grad():
+        expected = doubled(model)(x.double(), edge_index)
+    assert (found.argmax(1) == expected.argmax(1)).double().mean() >= 0.99
+    assert ((found - expected).abs() < 1e-5).double().mean() >= 0.95
+
+
+def test_sage_without_a_root_and_gat_without_loops() -> None:
+    """Rows without edges: their mean and their attention are zero."""
+    edge_index, x = edges_of(GRAPHS["empty rows"]), features(9)
+    for conv in (SAGEConv(11, 4, root_weight=False), GATConv(11, 4, add_self_loops=False)):
+        model = quantized(Stack([conv], torch.nn.functional.relu, 0.0), edge_index, x)
+        found = same_everywhere(integer.plan(model), x, edge_index)
+        with torch.no_grad():
+            torch.testing.assert_close(found, doubled(model)(x.double(), edge_index).float(), rtol=0, atol=1e-5)
 
 
 def test_describe_says_what_is_float_and_what_is_left_out() -> None:
@@ -133,16 +220,37 @@ def test_describe_says_what_is_float_and_what_is_left_out() -> None:
     assert rows[-1]["float"] == "logits leave as float32"
     assert {key.split("/")[-1] for key in program.skipped} == {"message", "aggregate", "update"}
     assert "messages stay in int32" in program.notes[0]
-    assert integer.plan(calibrated("gcn", "node", edge_index, x)).notes == ()
     pooled = integer.plan(calibrated("gin", "graph", edge_index, x))
     assert [row["op"] for row in pooled.describe()][-2:] == ["gin/pool", "gin/head"]
     assert "nothing" in pooled.describe()[-3]["float"]
 
 
+@pytest.mark.parametrize("kind", ["node", "graph"])
+@pytest.mark.parametrize("arch", ARCHS)
+def test_only_the_softmax_is_float_and_no_site_is_left_out(arch: str, kind: str) -> None:
+    edge_index, x = edges_of(GRAPHS["hub"]), features(301)
+    program = integer.plan(calibrated(arch, kind, edge_index, x, bits=MIXED, **ARCHS[arch]))
+    assert program.notes == ()
+    softmax = {row["op"] for row in program.describe() if "exponential" in row["float"]}
+    assert softmax == ({"gat/0/attention", "gat/1/attention"} if arch == "gat" else set())
+    known = ("softmax: exponentials from a table", "requantization: one mult", "one multiplication and addition a",
+             "logits leave", "reads float32 features", "nothing")  # fmt: skip
+    assert all(part.startswith(known) for row in program.describe() for part in row["float"].split("; "))
+    weights = sum(op.weight.codes.nbytes for op in program.ops if hasattr(op, "weight"))
+    assert program.size_bytes >= weights > 0
+
+
 def test_what_has_no_integer_form_is_said_in_one_sentence() -> None:
     edge_index, x = edges_of(GRAPHS["hub"]), features(301)
-    with pytest.raises(Unavailable, match=r"GATConv.*GCNConv, GINConv"):
-        integer.plan(calibrated("gat", "node", edge_index, x, hidden=8, heads=2))
+    with pytest.raises(Unavailable, match="profile 'paper'"):
+        integer.plan(calibrated("gat", "node", edge_index, x, profile="paper", hidden=8, heads=2))
+    with pytest.raises(Unavailable, match="only the mean"):
+        integer.plan(quantized(Stack([SAGEConv(11, 3, aggr="max")], torch.nn.functional.relu, 0.0), edge_index, x))
+    with pytest.raises(Unavailable, match="residuals"):
+        integer.plan(quantized(Stack([GATConv(11, 3, residual=True)], torch.nn.functional.elu, 0.0), edge_index, x))
+    two = Stack([SAGEConv(11, 3), SAGEConv(3, 3)], torch.nn.functional.gelu, 0.0)
+    with pytest.raises(Unavailable, match="neither ReLU nor ELU"):
+        integer.plan(quantized(two, edge_index, x))
     with pytest.raises(Unavailable, match="16 bits"):
         integer.plan(calibrated("gcn", "node", edge_index, x, bits={"norm": 16}))
     with pytest.raises(Unavailable, match="not a stack"):

@@ -39,6 +39,19 @@ def calibrated(
     """Random weights whose quantizers have seen x three times; batch norm has moved statistics."""
     torch.manual_seed(0)
     model = archs.make(arch, x.size(1), classes, kind, {"hidden": 13, "dropout": 0.0, **settings})
+    return quantized(model, edge_index, x, bits, profile, batch)
+
+
+def quantized(
+    model: nn.Module,
+    edge_index: Tensor,
+    x: Tensor,
+    bits: Any = 8,
+    profile: Any = "integer",
+    batch: Tensor | None = None,
+) -> nn.Module:
+    """Any stack of stock layers, calibrated."""
+    torch.manual_seed(0)
     quantize(model, methods.make("qat", {"observer": "abs"}), bits, profile)
     with torch.no_grad():
         for _ in range(3):

@@ -7,14 +7,17 @@ same bits. Without an epilogue a kernel returns its sums (int32, or int64 where 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dqviz.errors import Unavailable
-from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int64
+from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int64, narrow, quantize
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Dequantize, Epilogue, Requantize
+from dqviz.integer.graph import SparseRows
 from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
 from dqviz.registry import Registry
@@ -42,6 +45,18 @@ class Backend(ABC):
     @abstractmethod
     def quantize(self, x: Float32, params: Grid) -> Codes:
         """Codes of float32 x [rows, channels] with the rounding of `dqviz.quant.functional`."""
+
+    def quantize_entries(self, x: SparseRows, params: Grid) -> Csr:
+        """Centred codes of the stored entries of sparse float rows; what is not stored is an exact zero."""
+        centred = quantize(x.values, params).astype(np.int64) - params.zero_point
+        return replace(x.pattern, weights=narrow(centred))
+
+    def record(self) -> None:  # noqa: B027
+        """From now on keep what is run, where this backend can (see `recorded`)."""
+
+    def recorded(self) -> Callable[[], None] | None:
+        """Runs again what was run since `record`, on the same arrays; None where some of it was done otherwise."""
+        return None
 
     @abstractmethod
     def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from dqviz.errors import Unavailable
+from dqviz.integer.attention import Attend, Scores
 from dqviz.integer.codes import Float64, Grid, Int64, grid_of, quantize
 from dqviz.integer.epilogue import Requantize
 from dqviz.integer.lower.base import Affine, End, Lowered, bias_of, product
-from dqviz.integer.ops import Attend, Gemm, Scores
+from dqviz.integer.ops import Gemm
 from dqviz.integer.softmax import softmax_of
 from dqviz.integer.weight import Weight, weight_of
 
