@@ -155,6 +155,8 @@ class Column(StrEnum):
     BEST = "best", "Efficient"
     LATENCY_MS = "latency_ms", "Latency", "ms"
     SIZE_BYTES = "size_bytes", "Model size", "bytes"
+    FEATURE_BYTES = "feature_bytes", "Features in memory", "bytes"
+    BANDWIDTH_SHARE = "bandwidth_share", "Share of the copy rate", "share"
     SPEEDUP = "speedup", "Times as fast as the fastest FP32"
     SPEEDUP_PYG = "speedup_pyg", "Times as fast as PyG"
     FLIP = "flip", "Flips"
@@ -185,7 +187,8 @@ TABLES["ranges"] = (C.ORDER, *_WHERE, C.BITS, C.SIGNED, C.LO, C.HI, C.SCALE, C.Z
                     C.VALUES_MAX, C.CLIPPED_SHARE, C.LEVELS_TOTAL, C.LEVELS_USED, C.ENTROPY_BITS, C.MSE,
                     C.SQNR_DB, C.RMSE_SCALE)  # fmt: skip
 TABLES["latency"] = (C.OP, C.BACKEND, C.PRECISION, C.GRAPH, C.NUM_NODES, C.NUM_EDGES, C.FEATURES, C.THREADS,
-                     C.MEDIAN_MS, C.P10_MS, C.P90_MS, C.REPEATS, C.EXACT, C.BYTES_MOVED)  # fmt: skip
+                     C.MEDIAN_MS, C.P10_MS, C.P90_MS, C.REPEATS, C.EXACT, C.BYTES_MOVED, C.SIZE_BYTES, C.FEATURE_BYTES,
+                     C.ACCURACY)  # fmt: skip
 
 
 def error_column(key: str, kind: str) -> str:

@@ -71,12 +71,18 @@ def of_data_set(name: str) -> BenchGraph:
     return BenchGraph(name, int(graph.num_nodes or 0), graph.edge_index)
 
 
+SWEEP_NODES = {"heavy-1k": 1_000, "heavy-5k": 5_000, "heavy-20k": 20_000, "heavy-80k": 80_000}
+SWEEP = (*SWEEP_NODES, "arxiv-size")
+"""Graphs of growing size and the same mean degree: what a curve over size is drawn from."""
+MEAN_ENTRIES = 2_450_000 / 169_343
+
 GRAPHS: dict[str, Callable[[], BenchGraph]] = {
     "cora": partial(of_data_set, "cora"),
     "computers": partial(of_data_set, "computers"),
     "slashdot": slashdot,
     "arxiv-size": partial(heavy_tailed, "arxiv-size", 169_343, 2_450_000),
     "reddit-size": partial(heavy_tailed, "reddit-size", 232_965, 20_900_000),
+    **{name: partial(heavy_tailed, name, nodes, round(nodes * MEAN_ENTRIES)) for name, nodes in SWEEP_NODES.items()},
 }
 """Names for `bench --graph`. Sizes of the generated ones: ogbn-arxiv; Reddit with 20.9 of its 114.6 million edges."""
 

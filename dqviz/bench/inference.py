@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from dqviz import integer
-from dqviz.bench.graphs import load_graph
+from dqviz.bench.cases import Tell, copy_rows, say_nothing, timed_rows
+from dqviz.bench.graphs import SWEEP, load_graph
 from dqviz.bench.networks import DENSE_LIMIT_BYTES, Work, float_cases, integer_cases
-from dqviz.bench.protocol import measure as time_all
 from dqviz.bench.protocol import pinned, require_idle
-from dqviz.bench.rows import PRECISIONS, Row, row
+from dqviz.bench.rows import PRECISIONS, Row
 from dqviz.bench.sample import sample_features, sample_model, uncached
 from dqviz.data.task import Task
 from dqviz.errors import Unavailable
 
-COPY_BYTES = 2**28
-"""Bytes read and written by the copy: more than any cache of this class of machine."""
+ARCHS = ("gcn", "gin", "sage", "gat")
+BITS = (8, 4, 2)
 
 
 def measure(
@@ -37,6 +37,7 @@ def measure(
     repeats: int = 30,
     graphs: Sequence[str] = ("arxiv-size",),
     force: bool = False,
+    tell: Tell = say_nothing,
 ) -> list[Row]:
     """Rows (TABLES['latency']) of a trained network on its own graph and on larger ones with the same layer sizes.
 
@@ -44,38 +45,38 @@ def measure(
     same architecture without quantizers (`stock_of` fills in the weights of the first).
     A network without an integer form gives its float rows. Larger graphs (node tasks) get random features of the same
     density. Raises BadInput for a thread count or graph that is not there, Unavailable on a busy machine unless forced.
+    `tell` gets a sentence for each variant that is not timed.
     """
     stock_of(models[0], stock)
-    by_precision = {program_precision(model): model for model in reversed(models)}
-    works = [own_work(task)]
-    if task.kind == "node":
-        works += [larger_work(name, works[0].x) for name in graphs]
+    by_precision: dict[str, nn.Module] = {}
+    for model in models:
+        by_precision.setdefault(program_precision(model), model)
     rows = []
     with pinned(threads), torch.no_grad():
         require_idle(force)
-        for work in works:
-            if work is works[0] or work.dense_bytes <= DENSE_LIMIT_BYTES or sparse_first(stock):
-                rows += timed(by_precision, stock, work, arch, threads, repeats)
-        rows.append(copy_row(works[0], threads, repeats))
+        own = own_work(task)
+        for name in (None, *(graphs if task.kind == "node" else ())):
+            work = own if name is None else larger_work(name, own.x)
+            if work is own or work.dense_bytes <= DENSE_LIMIT_BYTES or sparse_first(stock):
+                rows += timed(by_precision, stock, work, arch, threads, repeats, tell)
+        rows += copy_rows(own.name, own.sizes, threads, repeats)
     return rows
 
 
-def copy_row(work: Work, threads: int, repeats: int) -> Row:
-    """A plain copy of a block that no cache holds (op 'copy'): the bandwidth that other rows are held against."""
-    source = torch.ones(COPY_BYTES // 8)
-    target = torch.empty_like(source)
-    timing = time_all({"copy": lambda: target.copy_(source)}, repeats)["copy"]
-    return row("copy", "dqviz", "fp32", work.name, work.sizes, threads, timing, exact=None, bytes_moved=COPY_BYTES)
+def with_sweep(graphs: Sequence[str]) -> tuple[str, ...]:
+    """The graphs, and before them the smaller ones that a curve over size needs."""
+    return tuple(dict.fromkeys([*SWEEP, *graphs])) if graphs else ()
 
 
 def inference(
     graph: str = "arxiv-size",
     *,
-    archs: Sequence[str] = ("gcn", "gin"),
+    archs: Sequence[str] = ARCHS,
     threads: Sequence[int] = (2,),
     repeats: int = 30,
-    bits: Sequence[int] = (8, 4),
+    bits: Sequence[int] = BITS,
     force: bool = False,
+    tell: Tell = say_nothing,
 ) -> list[Row]:
     """Rows of `bench inference`: networks 128-256-256-40 with calibrated random weights on a graph of `GRAPHS`."""
     structure = load_graph(graph)
@@ -86,25 +87,21 @@ def inference(
             require_idle(force)
             for arch in archs:
                 models = {PRECISIONS[width]: sample_model(arch, width) for width in bits}
-                stock = sample_model(arch, None)
-                rows += timed(models, stock, work, arch, count, repeats)
+                rows += timed(models, sample_model(arch, None), work, arch, count, repeats, tell)
+            rows += copy_rows(graph, work.sizes, count, repeats)
     return rows
 
 
 def timed(
-    models: Mapping[str, nn.Module], stock: nn.Module, work: Work, arch: str, threads: int, repeats: int
+    models: Mapping[str, nn.Module], stock: nn.Module, work: Work, arch: str, threads: int, repeats: int, tell: Tell
 ) -> list[Row]:
-    """All variants of one network on one graph, each operation interleaved with its peers. models: by precision."""
+    """All variants of one network on one graph in the same rounds. models: by precision."""
     models = {precision: uncached(model) for precision, model in models.items()}
-    cases = float_cases(next(iter(models.values())), uncached(stock), work, arch)
+    cases = float_cases(next(iter(models.values())), uncached(stock), work, arch, threads, tell)
     for precision, model in models.items():
         if precision != "fp32":
-            cases += integer_cases(model, precision, work, arch, threads)
-    timings = {}
-    for op in dict.fromkeys(case.op for case in cases):
-        timings.update(time_all({case.name: case.run for case in cases if case.op == op}, repeats))
-    return [row(case.op, case.backend, case.precision, work.name, work.sizes, threads, timings[case.name],
-                exact=case.exact, bytes_moved=case.bytes_moved) for case in cases]  # fmt: skip
+            cases += integer_cases(model, precision, work, arch, threads, tell)
+    return timed_rows(cases, work.name, work.sizes, threads, repeats)
 
 
 def program_precision(model: nn.Module) -> str:
@@ -129,10 +126,12 @@ def sparse_first(stock: Any) -> bool:
 
 def own_work(task: Task) -> Work:
     """The graph of a node task; all graphs of a test split as one batch for a graph task."""
+    test = task.splits["test"]
     if task.kind == "node":
-        return Work(task.name, task.graphs[0].x, task.graphs[0].edge_index)
-    merged = Batch.from_data_list([task.graphs[int(index)] for index in task.splits["test"]])
-    return Work(task.name, merged.x, merged.edge_index, merged.batch)
+        graph = task.graphs[0]
+        return Work(task.name, graph.x, graph.edge_index, None, graph.y, test)
+    merged = Batch.from_data_list([task.graphs[int(index)] for index in test])
+    return Work(task.name, merged.x, merged.edge_index, merged.batch, merged.y, torch.ones(len(test), dtype=torch.bool))
 
 
 def larger_work(name: str, like: Tensor) -> Work:

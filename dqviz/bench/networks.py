@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from dqviz import integer
-from dqviz.bench.bytes import moved_by
-from dqviz.bench.floats import Step, composition, first_input
+from dqviz.bench.bytes import bytes_of, moved_by
+from dqviz.bench.cases import About, Case, Tell, fits, in_steps, say_nothing
+from dqviz.bench.floats import Step, composition
+from dqviz.bench.onnx_graph import session_of
+from dqviz.bench.oracle import Oracle
 from dqviz.bench.peers import ENGINES
 from dqviz.errors import Unavailable
 from dqviz.integer.graph import features_of
@@ -23,16 +26,23 @@ from dqviz.quant import twin
 
 DENSE_LIMIT_BYTES = 2**29
 """A dense float32 feature matrix above this is not made."""
+CLOSE = 1e-3
+"""How far a float peer's logits may be from torch's, relative to the largest: sums in another order, no more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """A graph to run on: what a forward pass takes, and how it is called in a row."""
+    """A graph to run on: what a forward pass takes, and how it is called in a row.
+
+    labels [rows] and judged (mask [rows] of the test split), where there are labels.
+    """
 
     name: str
     x: Tensor
     edge_index: Tensor
     batch: Tensor | None = None
+    labels: Tensor | None = None
+    judged: Tensor | None = None
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -46,40 +56,90 @@ class Work:
     def dense_bytes(self) -> int:
         return 4 * self.x.size(0) * self.x.size(1)
 
+    def dense(self) -> Work | None:
+        """The same with dense features; None where they would be too large."""
+        if self.x.layout != torch.sparse_csr:
+            return self
+        if self.dense_bytes > DENSE_LIMIT_BYTES:
+            return None
+        return Work(self.name, self.x.to_dense(), self.edge_index, self.batch, self.labels, self.judged)
 
-@dataclass(frozen=True)
-class Case:
-    """One timed variant of one operation."""
-
-    op: str
-    backend: str
-    precision: str
-    run: Callable[[], Any]
-    exact: bool | None = None
-    bytes_moved: int | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.op} {self.backend} {self.precision}"
+    def accuracy(self, logits: Any) -> float | None:
+        """Share of the test split that these logits classify right; None without labels."""
+        if self.labels is None or self.judged is None:
+            return None
+        hits = torch.as_tensor(logits).argmax(1) == self.labels
+        return float(hits[self.judged].double().mean())
 
 
-def float_cases(model: nn.Module, stock: Any, work: Work, arch: str) -> list[Case]:
-    """PyG on dense features as its documentation writes it; our float model; compositions with their operations."""
-    plain = work
-    if work.x.layout == torch.sparse_csr and work.dense_bytes <= DENSE_LIMIT_BYTES:
-        plain = Work(work.name, work.x.to_dense(), work.edge_index, work.batch)
+@dataclass(frozen=True, eq=False)
+class Floats:
+    """What all float variants of a network share: the stock network, the graph, and the logits that they must give."""
+
+    stock: Any
+    work: Work
+    arch: str
+    expected: Tensor
+
+    def case(self, backend: str, run: Any, logits: Tensor, work: Work, steps: Sequence[Step] = ()) -> Case:
+        """Raises ValueError where the logits are those of another network."""
+        largest = float(self.expected.abs().max())
+        if not torch.allclose(logits, self.expected, rtol=CLOSE, atol=CLOSE * largest):
+            raise ValueError(f"Float peer {backend} does not compute the network {self.arch}.")
+        held = sum(4 * weight.numel() for weight in self.stock.parameters())
+        about = About(size_bytes=held, feature_bytes=tensor_bytes(work.x), accuracy=work.accuracy(logits))
+        moved = {step.name: About(bytes_moved=step.moved) for step in steps}
+        return Case(self.arch, backend, "fp32", run, about, moved)
+
+
+def float_cases(
+    model: nn.Module, stock: Any, work: Work, arch: str, threads: int, tell: Tell = say_nothing
+) -> list[Case]:
+    """PyG on dense features as its documentation writes it; our float model; compositions in steps; ONNX Runtime.
+
+    Every one is compared with the network's logits before it is timed. `tell` gets a sentence for each that is not.
+    """
     stock.eval()
-    cases = [
-        Case(arch, "pyg", "fp32", partial(stock, *plain.inputs)),
-        Case(arch, "dqviz", "fp32", partial(run_twin, model.eval(), *work.inputs)),
-    ]
+    plain = work.dense()
+    floats = Floats(stock, work, arch, run_twin(model.eval(), *work.inputs))
+    cases = [floats.case("dqviz", partial(run_twin, model, *work.inputs), floats.expected, work)]
+    if plain is None or not fits(message_bytes(stock, work)):
+        tell(f"pyg was not timed for {arch} on {work.name}: its features or messages do not fit into the memory.")
+    else:
+        cases.append(floats.case("pyg", partial(stock, *plain.inputs), stock(*plain.inputs), plain))
     for engine in ENGINES:
         steps = composition(stock, engine, work.x, work.edge_index, work.batch)
         if steps:
-            start = first_input(stock, work.x)
-            cases.append(Case(arch, engine, "fp32", partial(run_steps, steps, start)))
-            cases += step_cases(steps, start, engine)
-    return cases
+            run = in_steps([step.name for step in steps], partial(run_steps, steps, work.x))
+            cases.append(floats.case(engine, run, last_of(run_steps(steps, work.x)), work, steps))
+    return [*cases, *onnx_cases(floats, plain, threads, tell)]
+
+
+def onnx_cases(floats: Floats, plain: Work | None, threads: int, tell: Tell) -> list[Case]:
+    """ONNX Runtime where it can express the network and its features are dense."""
+    if plain is None:
+        tell(f"onnxruntime was not timed on {floats.work.name}: dense features do not fit.")
+        return []
+    try:
+        run = session_of(floats.stock, plain.x, plain.edge_index, plain.batch, threads)
+    except Unavailable as reason:
+        tell(f"{reason}; {floats.arch} on {plain.name} has no row of it.")
+        return []
+    return [floats.case("onnxruntime", run, torch.from_numpy(run()), plain)]
+
+
+def message_bytes(stock: Any, work: Work) -> int:
+    """What messages of all edges take at once, gathered and weighted, at the widest layer."""
+    widest = max(max(weight.shape[0] for weight in conv.parameters() if weight.dim() == 2) for conv in stock.convs)
+    entering = work.x.size(1) if stock.gathers else 0
+    return 2 * 4 * int(max(widest, entering)) * work.edge_index.size(1)
+
+
+def tensor_bytes(x: Tensor) -> int:
+    """Features as a float variant holds them."""
+    if x.layout != torch.sparse_csr:
+        return x.numel() * x.itemsize
+    return sum(part.numel() * part.itemsize for part in (x.crow_indices(), x.col_indices(), x.values()))
 
 
 def run_twin(model: nn.Module, *inputs: Tensor) -> Any:
@@ -87,50 +147,61 @@ def run_twin(model: nn.Module, *inputs: Tensor) -> Any:
         return model(*inputs)
 
 
-def run_steps(steps: Sequence[Step], start: Tensor) -> Tensor:
-    value = start
+def run_steps(steps: Sequence[Step], start: Tensor) -> Iterator[Any]:
+    """The value after each step."""
+    value: Any = start
     for step in steps:
         value = step.run(value)
-    return value
+        yield value
 
 
-def step_cases(steps: Sequence[Step], start: Tensor, engine: str) -> list[Case]:
-    cases, value = [], start
-    for step in steps:
-        cases.append(Case(step.name, engine, "fp32", partial(step.run, value)))
-        value = step.run(value)
-    return cases
+def last_of(values: Iterator[Any]) -> Any:
+    *_, last = values
+    return last
 
 
-def integer_cases(model: nn.Module, precision: str, work: Work, arch: str, threads: int) -> list[Case]:
+def integer_cases(model: nn.Module, precision: str, work: Work, arch: str, threads: int, tell: Tell) -> list[Case]:
     """Sessions of every backend that runs here; `exact` against the reference. None without an integer form."""
     try:
         program = integer.plan(model)
-    except Unavailable:
+    except Unavailable as reason:
+        tell(f"{precision} was not timed for {arch}: {reason}")
         return []
-    oracle = integer.Session(program, "reference")
-    graph = oracle.prepare(work.edge_index, work.x.size(0), work.batch)
-    expected = oracle.frame(features_of(work.x), graph)
-    oracle.execute(expected)
+    graph = integer.Session(program, "reference").prepare(work.edge_index, work.x.size(0), work.batch)
+    expected = Frame(Oracle(), graph, {"x": features_of(work.x)})
+    last_of(run_ops(program, expected))
     cases = []
     for entry in BACKENDS:
         if entry.name != "reference" and entry.facts["class"].available():
             session = integer.Session(program, entry.name, threads)
-            frame = session.frame(features_of(work.x), graph)
-            session.execute(frame)
-            cases += session_cases(session, frame, expected, arch, precision)
+            cases += session_cases(session, session.frame(features_of(work.x), graph), expected, work, arch, precision)
     return cases
 
 
-def session_cases(session: integer.Session, frame: Frame, expected: Frame, arch: str, precision: str) -> list[Case]:
-    """End to end, then every operation on the values that stand in `frame`."""
-    name = session.backend_name
-    exact = same(frame.values["logits"], expected.values["logits"])
-    cases = [Case(arch, name, precision, partial(session.execute, frame), exact)]
-    for op in session.plan.ops:
-        exact = same(frame.values[op.target], expected.values[op.target])
-        cases.append(Case(op.name, name, precision, partial(op.run, frame), exact, moved_by(op, frame)))
-    return cases
+def session_cases(
+    session: integer.Session, frame: Frame, expected: Frame, work: Work, arch: str, precision: str
+) -> list[Case]:
+    """End to end, and the same program one operation after the other for the time of each."""
+    name, ops = session.backend_name, session.plan.ops
+    logits = session.execute(frame)
+    whole = About(
+        same(logits, expected.values["logits"]), None, int(session.plan.size_bytes),
+        bytes_of(frame.values[ops[0].target]), work.accuracy(logits),
+    )  # fmt: skip
+    last_of(run_ops(session.plan, frame))
+    steps = {
+        op.name: About(same(frame.values[op.target], expected.values[op.target]), moved_by(op, frame)) for op in ops
+    }
+    parts = in_steps([op.name for op in ops], partial(run_ops, session.plan, frame))
+    return [Case(arch, name, precision, partial(session.execute, frame), whole),
+            Case("", name, precision, parts, steps=steps)]  # fmt: skip
+
+
+def run_ops(program: integer.Plan, frame: Frame) -> Iterator[None]:
+    """One operation after the other, on the kernels of the frame."""
+    for op in program.ops:
+        op.run(frame)
+        yield
 
 
 def same(left: Any, right: Any) -> bool:

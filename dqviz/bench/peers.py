@@ -15,8 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.nn import SimpleConv
 
+from dqviz.integer.codes import Float32
 from dqviz.integer.csr import Csr
+from dqviz.integer.kernels.native import Native
 from dqviz.integer.kernels.parallel import Numba
+from dqviz.integer.quads import Layout
 
 Product = Callable[[Tensor], Tensor]
 
@@ -37,10 +40,34 @@ def fbgemm(matrix: Csr, weights: Tensor) -> Product:
                                      include_last_offset=True)  # fmt: skip
 
 
-def numba(matrix: Csr, weights: Tensor) -> Product:
+def our_own(matrix: Csr, weights: Tensor) -> Product:
     """Our own FP32 kernel of the integer kernels' design, with as many threads as torch has now."""
-    backend, values = Numba(torch.get_num_threads()), weights.numpy()
-    return lambda x: torch.from_numpy(backend.spmm_float(matrix, values, x.numpy()))
+    kernel = FloatKernel(matrix)
+    laid = kernel.laid(weights)
+    return lambda x: kernel.product(laid, x)
+
+
+class FloatKernel:
+    """The FP32 kernel of the backend that `own_name` names. Weights lie as its layout wants them: `laid`."""
+
+    def __init__(self, matrix: Csr) -> None:
+        native = Native.available()
+        self.backend: Numba = (Native if native else Numba)(torch.get_num_threads())
+        self.matrix = matrix
+        self.layout: Layout | None = matrix.layout if native else None
+
+    def laid(self, weights: Tensor) -> Float32:
+        """Weights [entries] where the kernel reads them: rows padded to groups of four for `native`."""
+        values: Float32 = weights.contiguous().numpy()
+        return values if self.layout is None else self.layout.spread(values)
+
+    def product(self, laid: Float32, x: Tensor) -> Tensor:
+        return torch.from_numpy(self.backend.spmm_float(self.matrix, laid, x.contiguous().numpy()))
+
+
+def own_name() -> str:
+    """The backend whose design our own FP32 kernel shares: native where it is built, numba elsewhere."""
+    return "native" if Native.available() else "numba"
 
 
 def offsets_and_indices(matrix: Csr) -> tuple[Tensor, Tensor]:
@@ -48,7 +75,7 @@ def offsets_and_indices(matrix: Csr) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(matrix.indptr.astype(np.int32)), torch.from_numpy(matrix.indices)
 
 
-ENGINES: dict[str, Callable[[Csr, Tensor], Product]] = {"torch-csr": torch_csr, "fbgemm": fbgemm, "numba": numba}
+ENGINES: dict[str, Callable[[Csr, Tensor], Product]] = {"torch-csr": torch_csr, "fbgemm": fbgemm, own_name(): our_own}
 """By backend name, at the thread count pinned around them."""
 
 

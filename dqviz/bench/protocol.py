@@ -5,14 +5,16 @@ Interleaving is what makes a ratio trustworthy: a neighbour's load or a change o
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,55 +24,128 @@ from threadpoolctl import threadpool_limits
 
 from dqviz.errors import BadInput, Unavailable
 
-Variant = Callable[[], object]
 SAMPLE_MS = 2.0
 """A sample repeats a fast operation until it takes about this long, so that the clock's own cost does not count."""
+SLOW_MS, SLOW_REPEATS = 500.0, 7
+"""A variant that takes longer than this a call is sampled in 7 of the rounds, spread evenly, and says so in `repeats`.
+
+Every other variant is sampled in all of them (30 when not told otherwise). Half a second is far above what disturbs a
+short call, and 30 forward passes of PyG on a large graph would take most of the time of a run.
+"""
 BUSY_SHARE = 0.5
 """Load average (1 minute) per core above which timing is refused unless forced."""
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
+TOP_PAD_BYTES = 2**26
+PACKAGES = ("numpy", "torch", "torch_geometric", "numba", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Laps:
+    """A variant in steps: `run()` does one step after the other and yields the name of each when it is done."""
+
+    run: Callable[[], Iterator[str]]
+
+
+Variant = Callable[[], object] | Laps
+WHOLE = ""
+Sample = dict[str, float]
+"""Milliseconds of one call: under WHOLE, and of a variant in steps under the name of each step."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one call, over `repeats` samples."""
+    """Milliseconds of one call, over `repeats` samples; `steps`: the same of each step, measured inside the calls."""
 
     median_ms: float
     p10_ms: float
     p90_ms: float
     repeats: int
+    steps: Mapping[str, Timing] = field(default_factory=dict)
 
 
 def measure(variants: Mapping[str, Variant], repeats: int = 30, warmup: int = 3, seed: int = 0) -> dict[str, Timing]:
-    """Times all variants, each once a round, in an order drawn anew each round. Raises BadInput for repeats < 1."""
+    """Times all variants, each once a round, in an order drawn anew each round. Raises BadInput for repeats < 1.
+
+    A variant slower than `SLOW_MS` takes part in `SLOW_REPEATS` of the rounds, spread evenly.
+    """
     if repeats < 1:
         raise BadInput(f"{repeats} is not a number of repeats; choose 1 or more.")
-    calls = {name: calls_a_sample(run, warmup) for name, run in variants.items()}
-    samples: dict[str, list[float]] = {name: [] for name in variants}
-    order, draw = list(variants), random.Random(seed)
-    for _ in range(repeats):
+    keep_freed_memory()
+    warm = {name: warmed_ms(run, warmup) for name, run in variants.items()}
+    samples: dict[str, list[Sample]] = {name: [] for name in variants}
+    draw = random.Random(seed)
+    for number in range(repeats):
+        order = [name for name in variants if number in rounds_of(warm[name], repeats)]
         draw.shuffle(order)
         for name in order:
-            samples[name].append(sample_ms(variants[name], calls[name]))
-    return {name: timing(times) for name, times in samples.items()}
+            samples[name].append(sample(variants[name], calls_a_sample(warm[name])))
+    return {name: timing(found) for name, found in samples.items()}
 
 
-def timing(times: list[float]) -> Timing:
+def rounds_of(call_ms: float, repeats: int) -> range | set[int]:
+    """The rounds a variant of this speed takes part in."""
+    if call_ms <= SLOW_MS or repeats <= SLOW_REPEATS:
+        return range(repeats)
+    return {round(place) for place in np.linspace(0, repeats - 1, SLOW_REPEATS)}
+
+
+def timing(samples: list[Sample]) -> Timing:
+    steps = {name: percentiles([one[name] for one in samples]) for name in samples[0] if name != WHOLE}
+    return percentiles([one[WHOLE] for one in samples], steps)
+
+
+def percentiles(times: list[float], steps: Mapping[str, Timing] | None = None) -> Timing:
     p10, median, p90 = np.percentile(times, (10, 50, 90))
-    return Timing(float(median), float(p10), float(p90), len(times))
+    return Timing(float(median), float(p10), float(p90), len(times), steps or {})
 
 
-def calls_a_sample(run: Variant, warmup: int) -> int:
-    """Warms a variant up (compilation, caches, page faults) and says how many calls make a sample."""
-    for _ in range(max(1, warmup)):
-        last = sample_ms(run, 1)
-    return max(1, min(1000, round(SAMPLE_MS / max(last, 1e-4))))
+def warmed_ms(run: Variant, warmup: int) -> float:
+    """Warms a variant up (compilation, caches, page faults) and says how long a call takes; slow ones warm up once."""
+    last = sample(run, 1)[WHOLE]
+    for _ in range(warmup - 1 if last <= SLOW_MS else min(warmup - 1, 1)):
+        last = sample(run, 1)[WHOLE]
+    return last
 
 
-def sample_ms(run: Variant, calls: int) -> float:
-    """Mean time of one call over `calls` calls."""
+def calls_a_sample(call_ms: float) -> int:
+    return max(1, min(1000, round(SAMPLE_MS / max(call_ms, 1e-4))))
+
+
+def sample(run: Variant, calls: int) -> Sample:
+    """Mean time of one call over `calls` calls, and of each step (reading the clock takes 0.0001 ms a step)."""
+    laps: Sample = {}
     begin = time.perf_counter()
     for _ in range(calls):
-        run()
-    return (time.perf_counter() - begin) * 1e3 / calls
+        if isinstance(run, Laps):
+            add_laps(run, laps)
+        else:
+            run()
+    laps[WHOLE] = time.perf_counter() - begin
+    return {name: seconds * 1e3 / calls for name, seconds in laps.items()}
+
+
+def add_laps(run: Laps, laps: Sample) -> None:
+    """One call; the seconds of each step are added up by name."""
+    last = time.perf_counter()
+    for name in run.run():
+        now = time.perf_counter()
+        laps[name] = laps.get(name, 0.0) + now - last
+        last = now
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Makes glibc keep freed memory for the rest of this process, for every variant; False with another C library.
+
+    By default blocks above 32 MB go back to the system after each use, and each call then pays for fresh pages: the
+    float peers, which make new tensors, would pay most (an SpMM of 128 features on 169,343 nodes up to half of its
+    time). Trainings get the same from their environment (`dqviz.runs.supervisor`).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return all([mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_TOP_PAD, TOP_PAD_BYTES)])
 
 
 @contextmanager
@@ -88,10 +163,15 @@ def pinned(threads: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+def idle() -> bool:
+    """Whether other work keeps less than half of the cores occupied."""
+    return os.getloadavg()[0] <= BUSY_SHARE * (os.cpu_count() or 1)
+
+
 def require_idle(force: bool) -> None:
     """Raises Unavailable on a busy machine: a figure taken there says nothing."""
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    if load > BUSY_SHARE * cores and not force:
+    if not force and not idle():
+        load, cores = os.getloadavg()[0], os.cpu_count() or 1
         raise Unavailable(f"The machine is busy (load {load:.1f} on {cores} cores): wait, or force the measurement.")
 
 
@@ -102,13 +182,22 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count() or 1,
         "load_1min": os.getloadavg()[0],
         "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "torch", "torch_geometric", "numba")},
+        **{name: found for name in PACKAGES if (found := installed(name))},
     }
 
 
+def installed(package: str) -> str | None:
+    """Version of a package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
 def processor() -> str:
+    """Name of the processor."""
     info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    lines = info.read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    lines = info.read_text().splitlines() if info.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()

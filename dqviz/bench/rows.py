@@ -22,8 +22,14 @@ def row(
     *,
     exact: bool | None,
     bytes_moved: int | None,
+    size_bytes: int | None = None,
+    feature_bytes: int | None = None,
+    accuracy: float | None = None,
 ) -> Row:
-    """`sizes`: (num_nodes, num_edges, features). exact: equals the reference to the bit; None where there is none."""
+    """`sizes`: (num_nodes, num_edges, features). exact: equals the reference to the bit; None where there is none.
+
+    size_bytes, feature_bytes: weights and features as they are held in memory; accuracy of the network as timed.
+    """
     num_nodes, num_edges, features = sizes
     return {
         Column.OP.value: op,
@@ -40,4 +46,7 @@ def row(
         Column.REPEATS.value: timing.repeats,
         Column.EXACT.value: exact,
         Column.BYTES_MOVED.value: bytes_moved,
+        Column.SIZE_BYTES.value: size_bytes,
+        Column.FEATURE_BYTES.value: feature_bytes,
+        Column.ACCURACY.value: accuracy,
     }

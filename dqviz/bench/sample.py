@@ -18,6 +18,8 @@ from dqviz.quant.where import NEVER_NEGATIVE
 
 NUM_FEATURES, HIDDEN, CLASSES, LAYERS = 128, 256, 40, 3
 """A network of ogbn-arxiv's sizes: 128-256-256-40."""
+HEADS = 4
+"""Of GAT, whose hidden channels are those of all heads together: 4 x 64."""
 
 
 class MinMax:
@@ -34,7 +36,8 @@ def sample_model(arch: str, bits: int | None) -> nn.Module:
     """Stock network (`bits` None) or one quantized in profile `integer` and calibrated; the same weights for a seed."""
     generator_state = torch.random.get_rng_state()
     torch.manual_seed(0)
-    settings: dict[str, Any] = {"hidden": HIDDEN, "layers": LAYERS, "dropout": 0.0}
+    wide = {"hidden": HIDDEN // HEADS, "heads": HEADS} if arch == "gat" else {"hidden": HIDDEN}
+    settings: dict[str, Any] = {**wide, "layers": LAYERS, "dropout": 0.0}
     model: nn.Module = archs.make(arch, NUM_FEATURES, CLASSES, "node", settings)
     torch.random.set_rng_state(generator_state)
     if bits is None:

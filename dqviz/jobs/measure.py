@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import pandas as pd
 from torch import nn
 
 from dqviz import nn as archs
-from dqviz.bench.inference import measure
-from dqviz.bench.protocol import BUSY_SHARE, machine
+from dqviz.bench.inference import measure, with_sweep
+from dqviz.bench.protocol import idle, machine
 from dqviz.columns import TABLES
 from dqviz.data.task import Task
 from dqviz.errors import Cancelled
+from dqviz.integer.kernels.native import Native
 from dqviz.jobs import network
 from dqviz.runs.artifacts import read_json
 from dqviz.runs.job import Job
@@ -38,13 +39,15 @@ def run(job: Job) -> None:
     stock = archs.make(trained.arch, task.num_features, task.num_classes, task.kind, trained.arch_settings)
     busy = not spec.force and not wait_for_idle(job.should_stop)
     before = machine()
+    notes: list[str] = []
     rows = measure(
         [net.model, *others], stock.eval(), task, trained.arch, threads=spec.threads, repeats=spec.repeats,
-        graphs=spec.graphs, force=True,
+        graphs=with_sweep(spec.graphs), force=True, tell=notes.append,
     )  # fmt: skip
     job.staging.write_table("latency", pd.DataFrame(rows).reindex(columns=list(map(str, TABLES["latency"]))))
-    job.staging.write_json("machine", before | {"load_after": os.getloadavg()[0], "busy": busy})
-    job.finish(summary(rows, busy))
+    about = summary(rows, busy, before["cpu"], notes)
+    job.staging.write_json("machine", before | about | {"load_after": os.getloadavg()[0]})
+    job.finish(about)
 
 
 def restored(folder: Path, task: Task) -> nn.Module:
@@ -53,9 +56,8 @@ def restored(folder: Path, task: Task) -> nn.Module:
 
 def wait_for_idle(should_stop: Callable[[], bool]) -> bool:
     """False when the machine was still busy after `PATIENCE_S`. Raises Cancelled when told to stop."""
-    limit = BUSY_SHARE * (os.cpu_count() or 1)
     deadline = time.monotonic() + PATIENCE_S
-    while os.getloadavg()[0] > limit:
+    while not idle():
         if should_stop():
             raise Cancelled("Cancelled before timing began.")
         if time.monotonic() > deadline:
@@ -64,5 +66,10 @@ def wait_for_idle(should_stop: Callable[[], bool]) -> bool:
     return True
 
 
-def summary(rows: list[dict[str, Any]], busy: bool) -> dict[str, Any]:
-    return {"rows": len(rows), "busy": busy, "exact": all(row["exact"] is not False for row in rows)}
+def summary(rows: list[dict[str, Any]], busy: bool, cpu: str, notes: Sequence[str]) -> dict[str, Any]:
+    """What the page says about a timing besides its table: the processor, why there are no native kernels (`native`, ''
+    where there are), and what was not timed.
+    """
+    exact = all(row["exact"] is not False for row in rows)
+    return {"rows": len(rows), "busy": busy, "exact": exact, "cpu": cpu, "native": Native.missing(),
+            "notes": list(dict.fromkeys(notes))}  # fmt: skip
