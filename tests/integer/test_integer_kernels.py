@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -26,8 +28,9 @@ from dqviz.errors import BadInput
 from dqviz.integer.codes import Codes, Grid, quantize
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Dequantize, Requantize
-from dqviz.integer.kernels import BACKENDS, best, make
+from dqviz.integer.kernels import BACKENDS, best, make, native
 from dqviz.integer.kernels.base import INT32_MAX, accumulator
+from dqviz.integer.kernels.native import Native
 from dqviz.integer.kernels.reference import densify
 from dqviz.quant import QType
 from dqviz.quant.functional import QParams, quantize_codes
@@ -42,6 +45,14 @@ def same_sparse(left: Csr, right: Csr) -> None:
     np.testing.assert_array_equal(densify(left), densify(right))
     assert left.weights is not None
     assert (left.weights != 0).all()
+
+
+def test_the_native_kernels_are_built() -> None:
+    """Without a compiler the other kernels are tested alone, and this says so; with CI set that is a failure."""
+    if Native.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(Native.missing())
+    assert {f"native {level}" for level in native.levels()} < set(VARIANTS)
+    assert "plain" in native.levels()
 
 
 @pytest.mark.parametrize("bits", BITS)

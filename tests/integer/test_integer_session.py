@@ -211,6 +211,30 @@ def test_sage_without_a_root_and_gat_without_loops() -> None:
             torch.testing.assert_close(found, doubled(model)(x.double(), edge_index).float(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("arch", ARCHS)
+def test_a_second_run_of_a_frame_does_everything_again(arch: str, dense: bool) -> None:
+    """Results are spoilt in between: whatever a backend keeps of the first run, it must write all of them anew."""
+    edge_index, x = edges_of(GRAPHS["heavy tail, int16"]), features(203)
+    program = integer.plan(calibrated(arch, "node", edge_index, x, bits=MIXED, **ARCHS[arch]))
+    for name in KERNELS:
+        session = integer.Session(program, name.split()[0], 2)
+        session.backend = variant(name, 2)
+        frame = session.frame(features_of(x if dense else sparse(x)), session.prepare(edge_index, 203))
+        first = session.execute(frame).copy()
+        for _ in range(2):
+            for key, value in frame.values.items():
+                if key != "x":
+                    spoil(value)
+            np.testing.assert_array_equal(session.execute(frame), first)
+
+
+def spoil(value: Any) -> None:
+    matrix = getattr(value, "matrix", None)
+    array = value if isinstance(value, np.ndarray) else value.data if matrix is None else matrix.weights
+    array[...] = 1
+
+
 def test_describe_says_what_is_float_and_what_is_left_out() -> None:
     edge_index, x = edges_of(GRAPHS["hub"]), features(301)
     program = integer.plan(calibrated("gcn", "node", edge_index, x, profile="paper"))
