@@ -64,7 +64,7 @@ class Attend(Op):
     in_kernels: ClassVar[bool] = False
 
     def matrix(self, edges: Edges) -> Csr:
-        return edges.with_loops() if self.add_self_loops else edges.plain()
+        return edges.with_loops if self.add_self_loops else edges.plain
 
     def result(self, frame: Frame, value: Codes) -> Any:
         backend, matrix, scores = frame.backend, frame.graph.matrices[self.name], frame.values[self.scores]

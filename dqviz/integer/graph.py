@@ -19,22 +19,25 @@ from dqviz.integer.csr import Csr, from_edges
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges as the model gets them: edge_index [2, num_edges] int64."""
+    """Edges as the model gets them: edge_index [2, num_edges] int64. Layers that read the same matrix share it."""
 
     edge_index: Tensor
     num_nodes: int
 
+    @cached_property
     def plain(self) -> Csr:
         """Every edge counts once; no self-loops are added."""
         source, target = self.edge_index.numpy()
         return from_edges(source, target, self.num_nodes)
 
+    @cached_property
     def mean_factors(self) -> Float64:
         """1 / in-degree of each node [num_nodes]; 1 where there is no edge, as torch_geometric's mean has it."""
         count = np.bincount(self.edge_index[1].numpy(), minlength=self.num_nodes)
         factors: Float64 = 1.0 / np.maximum(count, 1)
         return factors
 
+    @cached_property
     def with_loops(self) -> Csr:
         """Every node's own loop behind its other edges, in place of those the graph has (GAT)."""
         edge_index, _ = utils.remove_self_loops(self.edge_index)

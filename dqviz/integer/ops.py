@@ -191,7 +191,7 @@ class Sum(Op):
     kind: ClassVar[str] = "sum"
 
     def matrix(self, edges: Edges) -> Csr:
-        return edges.plain()
+        return edges.plain
 
     def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
         matrix, grid = frame.graph.matrices[self.name], self.epilogue.out
@@ -208,10 +208,10 @@ class Mean(Op):
     kind: ClassVar[str] = "mean"
 
     def matrix(self, edges: Edges) -> Csr:
-        return edges.plain()
+        return edges.plain
 
     def rows(self, edges: Edges) -> Float64:
-        return edges.mean_factors()
+        return edges.mean_factors
 
     def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
         matrix = frame.graph.matrices[self.name]

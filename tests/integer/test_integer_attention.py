@@ -107,7 +107,7 @@ def test_weights_of_a_row_stay_within_their_bound() -> None:
 
 
 def test_loops_are_replaced_as_gat_replaces_them() -> None:
-    matrix = Edges(torch.tensor([[0, 1, 1, 2], [1, 1, 0, 2]]), 4).with_loops()
+    matrix = Edges(torch.tensor([[0, 1, 1, 2], [1, 1, 0, 2]]), 4).with_loops
     assert matrix.indptr.tolist() == [0, 2, 4, 5, 6]
     assert matrix.indices.tolist() == [1, 0, 0, 1, 2, 3]
 
@@ -115,7 +115,7 @@ def test_loops_are_replaced_as_gat_replaces_them() -> None:
 def test_means_and_steps_of_a_graph() -> None:
     """A node without edges has factor 1; an edge's weight takes the step of its source before it is quantized."""
     edges = Edges(torch.tensor([[0, 1, 1, 2], [1, 1, 0, 1]]), 4)
-    np.testing.assert_allclose(edges.mean_factors(), [1, 1 / 3, 1, 1])
+    np.testing.assert_allclose(edges.mean_factors, [1, 1 / 3, 1, 1])
     grid, steps = Grid(0.01, -128, 8), np.array([1, 2, 0.5, 1], np.float32)
     plain, scaled = edges.normalised(Grid(1e-4, 0, 8), False, True), edges.normalised(grid, False, True, steps)
     assert (plain.indices == scaled.indices).all()
