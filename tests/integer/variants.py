@@ -29,7 +29,6 @@ def small_work_is_shared_too() -> Iterator[None]:
     """The native kernels leave small work to one thread; here every graph is cut into shares. Import it to use it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "SMALL", 0)
-        patch.setattr(native, "SMALL_STEP", 0)
         yield
 
 
