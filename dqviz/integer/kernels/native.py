@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_void_p
 from dataclasses import replace
@@ -38,8 +39,8 @@ LEVELS = ("plain", "avx2", "avx512")
 LANES, TILE, MAX_HEADS = 16, 64, 16
 LARGE = 2048
 """Offsets (in steps) below which float32 decides a code that is not near a tie (avx512.c)."""
-SMALL = 1 << 19
-"""Products below which a second thread costs more than it saves (starting one takes about 20 microseconds)."""
+SMALL = 1 << 15
+"""Products below which a second thread costs more than it saves (calling one takes some microseconds)."""
 
 
 class _Finish(Structure):
@@ -56,8 +57,9 @@ class _Spmm(Structure):
         ("level", c_int32), ("threads", c_int32), ("channels", c_int32), ("heads", c_int32),
         ("x_bits", c_int32), ("zero", c_int32), ("nonnegative", c_int32), ("fits_int8", c_int32),
         ("own", c_double), ("ptr", c_void_p), ("indices", c_void_p), ("weights", c_void_p), ("weight_sums", c_void_p),
-        ("spread", c_void_p), ("x", c_void_p), ("x_bytes", c_int64), ("rows", c_void_p), ("groups", c_void_p),
-        ("head", c_void_p), ("tail", c_void_p), ("out", c_void_p), ("out_bytes", c_int64), ("finish", _Finish),
+        ("spread", c_void_p), ("x", c_void_p), ("x_bytes", c_int64), ("rows", c_void_p),
+        ("groups", c_void_p), ("head", c_void_p), ("tail", c_void_p), ("out", c_void_p), ("out_bytes", c_int64),
+        ("finish", _Finish),
     ]  # fmt: skip
 
 
@@ -131,7 +133,9 @@ def library() -> Any:
     loaded.dqviz_sizes(sizes)
     if list(sizes) != [ctypes.sizeof(struct) for struct in STRUCTS]:
         return "native kernels: built from other sources (run the set-up command again)"
-    loaded.dqviz_run.argtypes, loaded.dqviz_run.restype = [POINTER(_Program)], c_int32
+    loaded.dqviz_run.argtypes, loaded.dqviz_run.restype = [c_void_p, POINTER(_Program)], None
+    loaded.dqviz_team_start.argtypes, loaded.dqviz_team_start.restype = [c_int32], c_void_p
+    loaded.dqviz_team_stop.argtypes, loaded.dqviz_team_stop.restype = [c_void_p], None
     return loaded
 
 
@@ -148,10 +152,10 @@ Job = tuple[Structure, int, tuple[Any, ...]]
 
 
 class Tape:
-    """Jobs that are run one after the other by threads that are started once (no Python between them)."""
+    """Jobs that are run one after the other, with no Python between them, by the threads of a team."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs = jobs
+    def __init__(self, jobs: Sequence[Job], team: int | None) -> None:
+        self.jobs, self._team = jobs, team
         steps = [_Step(KINDS[type(job)], threads, ctypes.addressof(job)) for job, threads, _ in jobs]
         self._steps = (_Step * len(steps))(*steps)
         most = max((step.threads for step in steps), default=1)
@@ -159,9 +163,7 @@ class Tape:
         self._run = library().dqviz_run
 
     def play(self) -> None:
-        """Raises MemoryError where the system gives no thread."""
-        if self._run(self._program):
-            raise MemoryError("The system gave no thread for an integer kernel.")
+        self._run(self._team, self._program)
 
 
 class Native(Numba):
@@ -171,6 +173,7 @@ class Native(Numba):
         super().__init__(threads)
         self._buffers = Buffers()
         self._numba = Numba(threads)
+        self._team = team_of(self, threads - 1) if threads > 1 else None
         self.tape: list[Job] | None = None
         self.level = LEVELS.index(level or levels()[-1])
 
@@ -238,8 +241,8 @@ class Native(Numba):
         job = _Spmm(
             self.level, threads, x.channels, quads.heads, x.params.bits, x.params.zero_point, quads.nonnegative,
             quads.fits_int8, own, address(layout.ptr), address(layout.indices), address(quads.weights),
-            address(quads.weight_sums), address(spread), address(x.data), x.data.strides[0], address(rows),
-            address(groups), address(head), address(tail), address(out), out.strides[0], finish,
+            address(quads.weight_sums), address(spread), address(x.data), x.data.strides[0],
+            address(rows), address(groups), address(head), address(tail), address(out), out.strides[0], finish,
         )  # fmt: skip
         self.do(job, threads, quads, x, rows, groups, head, tail, out, spread, kept)
         return wrapped(out, x.channels, epilogue)
@@ -310,7 +313,7 @@ class Native(Numba):
 
     def recorded(self) -> Callable[[], None] | None:
         jobs, self.tape = self.tape, None
-        return Tape(jobs).play if jobs else None
+        return Tape(jobs, self._team).play if jobs else None
 
     def elsewhere(self) -> Numba:
         """The kernels that do what these do not take; a tape with such a gap is no tape."""
@@ -319,7 +322,7 @@ class Native(Numba):
 
     def do(self, job: Structure, threads: int, *kept: Any) -> None:
         """Runs a job now; `kept`: what its pointers point into. While a tape is made, the job is put on it too."""
-        Tape([(job, threads, kept)]).play()
+        Tape([(job, threads, kept)], self._team).play()
         if self.tape is not None:
             self.tape.append((job, threads, kept))
 
@@ -334,6 +337,15 @@ class Native(Numba):
 
     def shares_of(self, products: int) -> int:
         return self.threads if products > SMALL else 1
+
+
+def team_of(owner: Native, others: int) -> int:
+    """Threads that wait for the owner's programs and end with it. Raises MemoryError where the system gives none."""
+    team = library().dqviz_team_start(others)
+    if team is None:
+        raise MemoryError(f"The system gave no {others} threads for integer kernels.")
+    weakref.finalize(owner, library().dqviz_team_stop, team)
+    return int(team)
 
 
 @cache

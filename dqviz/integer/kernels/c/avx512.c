@@ -311,6 +311,27 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, int64_t ro
     }
 }
 
+/* A narrow tile to the reals of its row: logits of a few classes. */
+INLINE void emit_reals(const Spmm *job, const Tile *tile, int64_t row, float *out, int halves, int planes) {
+    const Finish *f = &job->finish;
+    const int32_t bytes = (job->channels + planes - 1) / planes;
+    const __m512d factor = _mm512_set1_pd(f->rows ? f->rows[row] : 1);
+    for (int p = 0; p < planes; p++)
+        for (int h = 0; h < halves; h++) {
+            const int32_t k = p * bytes + 16 * h, left = job->channels - k, inside = bytes - 16 * h;
+            const __mmask16 mask = (__mmask16)mask_of(left < inside ? (left > 16 ? 16 : left) : (inside > 16 ? 16 : inside));
+            __m512d low = _mm512_cvtepi32_pd(_mm512_castsi512_si256(tile->acc[0][h][p]));
+            __m512d high = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(tile->acc[0][h][p], 1));
+            low = _mm512_mul_pd(_mm512_mul_pd(low, factor), _mm512_maskz_loadu_pd((__mmask8)mask, f->multiplier + k));
+            high = _mm512_mul_pd(_mm512_mul_pd(high, factor),
+                                 _mm512_maskz_loadu_pd((__mmask8)(mask >> 8), f->multiplier + k + 8));
+            low = _mm512_add_pd(low, _mm512_maskz_loadu_pd((__mmask8)mask, f->offset + k));
+            high = _mm512_add_pd(high, _mm512_maskz_loadu_pd((__mmask8)(mask >> 8), f->offset + k + 8));
+            const __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+            _mm512_mask_storeu_ps(out + k, mask, y);
+        }
+}
+
 /* One row: to int32 sums, or to codes. BODY is one of the two ways to end a tile. */
 #define TILES(BITS, MOST, NONNEGATIVE, HEADED, END, FULL)                                                                    \
     do {                                                                                                               \
@@ -341,6 +362,7 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, int64_t ro
             }                                                                                                          \
     } while (0)
 #define STORE(OFFSET, VECTORS, HALVES, PLANES) store(job, &tile, acc, OFFSET, VECTORS, HALVES, PLANES)
+#define REAL(OFFSET, VECTORS, HALVES, PLANES) emit_reals(job, &tile, here, (float *)out, HALVES ? HALVES : 1, PLANES)
 #define EMIT(OFFSET, VECTORS, HALVES, PLANES) emit(job, &tile, o, here, out, OFFSET, VECTORS, HALVES, PLANES)
 
 
@@ -355,7 +377,9 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, int64_t ro
         for (; here < last; here++) {                                                                                  \
             const int64_t first = job->ptr[here], stop = job->ptr[here + 1];                                           \
             uint8_t *out = (uint8_t *)job->out + here * job->out_bytes;                                                \
-            if (bytes % 64)                                                                                            \
+            if (job->finish.kind == REALS)                                                                             \
+                TILES(BITS, MOST, NONNEGATIVE, HEADED, REAL, 0);                                                       \
+            else if (bytes % 64)                                                                                            \
                 TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT, 0);                                                       \
             else                                                                                                       \
                 TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT, 1);                                                       \
@@ -395,8 +419,9 @@ static int32_t avx512_sums(const Spmm *job, int64_t first, int64_t stop, int32_t
 static int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
     const Finish *f = &job->finish;
     const int planes = planes_of(job->x_bits);
-    if (f->kind != CODES || !f->fast || f->thresholds || job->own != 0 || planes_of(f->bits) != planes ||
-        (job->heads > 1 && planes > 1))
+    const int reals = f->kind == REALS && !f->also && bytes_of(job->channels, job->x_bits) <= 32;
+    const int codes = f->kind == CODES && f->fast && !f->thresholds && planes_of(f->bits) == planes;
+    if (!(reals || codes) || job->own != 0 || (job->heads > 1 && planes > 1))
         return 0;
     const int32_t bytes = bytes_of(job->channels, job->x_bits), vectors = (bytes + 63) / 64;
     const int planar = bytes > 32, parts = planar ? 4 : bytes > 16 ? 2 : 1, u = chosen(job);
@@ -460,15 +485,15 @@ static void avx512_sums_float(const SpmmFloat *job, int64_t first, int64_t stop,
         floats(job, first, stop, acc, offset, 1, 0);
 }
 
-/* ROWS rows times 64 outputs in registers; fields are parted by a shift and a mask, once for 64 outputs. */
-INLINE void block(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride, int64_t from, int bits) {
+/* `count` rows times 16 * `vectors` outputs in registers; fields are parted by a shift and a mask, once for all outputs.
+   The sums are centred for the zero point of x. */
+INLINE void block(const Gemm *job, int64_t row, int count, int64_t from, int vectors, int bits, __m512i (*sum)[4]) {
     const int planes = bits == 8 ? 1 : bits == 2 ? 4 : 2, width = 8 / planes;
     const int32_t bytes = bytes_of(job->inner, bits), blocks = (bytes + 3) / 4;
     const int64_t outputs = padded(job->channels);
     const __m512i mask = _mm512_set1_epi8((char)((1 << width) - 1)), flip = _mm512_set1_epi8((char)0x80);
-    __m512i sum[ROWS][4];
     for (int r = 0; r < count; r++)
-        for (int v = 0; v < 4; v++)
+        for (int v = 0; v < vectors; v++)
             sum[r][v] = _mm512_setzero_si512();
     const uint8_t *x = job->x + row * job->x_bytes;
     for (int32_t b = 0; b < blocks; b++) {
@@ -485,33 +510,59 @@ INLINE void block(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t
         }
         for (int p = 0; p < planes; p++) {
             const int8_t *w = job->weights + ((int64_t)(p * blocks + b) * outputs + from) * 4;
-            const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
-            const __m512i w2 = _mm512_loadu_si512(w + 128), w3 = _mm512_loadu_si512(w + 192);
+            __m512i column[4];
+            for (int v = 0; v < vectors; v++)
+                column[v] = _mm512_loadu_si512(w + 64 * v);
             for (int r = 0; r < count; r++) {
                 const __m512i u = planes == 1 ? four[r]
                                               : _mm512_and_si512(_mm512_srli_epi16(four[r], (unsigned)(p * width)), mask);
-                sum[r][0] = dot(sum[r][0], u, w0);
-                sum[r][1] = dot(sum[r][1], u, w1);
-                sum[r][2] = dot(sum[r][2], u, w2);
-                sum[r][3] = dot(sum[r][3], u, w3);
+                for (int v = 0; v < vectors; v++)
+                    sum[r][v] = dot(sum[r][v], u, column[v]);
             }
         }
     }
     const __m512i zero = _mm512_set1_epi32(job->zero + (1 << (job->x_bits - 1)));
-    for (int v = 0; v < 4; v++) {
+    for (int v = 0; v < vectors; v++) {
         const __m512i shift = _mm512_mullo_epi32(zero, _mm512_loadu_si512(job->column_sums + from + 16 * v));
         for (int r = 0; r < count; r++)
-            _mm512_storeu_si512(acc + r * stride + from + 16 * v, _mm512_sub_epi32(sum[r][v], shift));
+            sum[r][v] = _mm512_sub_epi32(sum[r][v], shift);
     }
+}
+
+INLINE void block_sums(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride, int64_t from, int bits) {
+    __m512i sum[ROWS][4];
+    block(job, row, count, from, 4, bits, sum);
+    for (int r = 0; r < count; r++)
+        for (int v = 0; v < 4; v++)
+            _mm512_storeu_si512(acc + r * stride + from + 16 * v, sum[r][v]);
+}
+
+/* Sum of the codes of a row of x, for a weight with a zero point. */
+static int32_t total_of(const Gemm *job, int64_t row) {
+    const int planes = planes_of(job->x_bits), width = width_of(job->x_bits);
+    const int32_t bytes = bytes_of(job->inner, job->x_bits);
+    const __m512i flip = _mm512_set1_epi8((char)0x80), field = _mm512_set1_epi8((char)((1 << width) - 1));
+    __m512i sum = _mm512_setzero_si512();
+    for (int32_t from = 0; from < bytes; from += 64) {
+        const uint8_t *x = job->x + row * job->x_bytes + from;
+        for (int p = 0; p < planes; p++) {
+            const __mmask64 mask = mask_of(bytes - from) & mask_of(job->inner - p * bytes - from);
+            __m512i u = _mm512_maskz_loadu_epi8(mask, x);
+            u = planes == 1 ? _mm512_maskz_mov_epi8(mask, _mm512_xor_si512(u, flip))
+                            : _mm512_and_si512(_mm512_srli_epi16(u, (unsigned)(p * width)), field);
+            sum = _mm512_add_epi64(sum, _mm512_sad_epu8(u, _mm512_setzero_si512()));
+        }
+    }
+    return (int32_t)_mm512_reduce_add_epi64(sum) - (job->inner << (job->x_bits - 1));
 }
 
 #define BLOCKS(BITS)                                                                                                   \
     for (int64_t from = 0; from < padded(job->channels); from += 64) {                                                 \
         if (count == ROWS)                                                                                             \
-            block(job, row, ROWS, acc, stride, from, BITS);                                                            \
+            block_sums(job, row, ROWS, acc, stride, from, BITS);                                                          \
         else                                                                                                           \
             for (int r = 0; r < count; r++)                                                                            \
-                block(job, row + r, 1, acc + r * stride, stride, from, BITS);                                          \
+                block_sums(job, row + r, 1, acc + r * stride, stride, from, BITS);                                       \
     }
 
 static void avx512_products(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride) {
@@ -522,6 +573,66 @@ static void avx512_products(const Gemm *job, int64_t row, int count, int32_t *ac
     } else {
         BLOCKS(4)
     }
+}
+
+/* A block straight to codes, one to a byte. */
+INLINE void block_codes(const Gemm *job, int64_t row, int count, int64_t from, int vectors, int bits, const int32_t *shift,
+                        int8_t *codes, int64_t stride) {
+    __m512i sum[ROWS][4];
+    block(job, row, count, from, vectors, bits, sum);
+    for (int r = 0; r < count; r++)
+        for (int v = 0; v < vectors; v++) {
+            const int32_t k = (int32_t)from + 16 * v;
+            const __m512i centred = _mm512_sub_epi32(sum[r][v], _mm512_set1_epi32(shift[r]));
+            const int64_t left = job->channels - k;
+            _mm512_mask_cvtepi32_storeu_epi8(codes + r * stride + k, (__mmask16)mask_of(left > 16 ? 16 : left),
+                                             codes16(&job->finish, k, centred));
+        }
+}
+
+INLINE void rows_codes(const Gemm *job, int64_t row, int count, int bits, const int32_t *shift, int8_t *codes,
+                       int64_t stride) {
+    int64_t from = 0;
+    for (; from + 64 <= job->channels; from += 64)
+        block_codes(job, row, count, from, 4, bits, shift, codes, stride);
+    for (; from + 32 <= job->channels; from += 32)
+        block_codes(job, row, count, from, 2, bits, shift, codes, stride);
+    for (; from < job->channels; from += 16)
+        block_codes(job, row, count, from, 1, bits, shift, codes, stride);
+}
+
+static int avx512_gemm(const Gemm *job, int64_t row, int64_t last, int8_t *space) {
+    const Finish *f = &job->finish;
+    if (f->kind != CODES || !f->fast || f->thresholds || f->rows || job->second)
+        return 0;
+    const int whole = f->bits == 8;
+    for (; row < last; row += ROWS) {
+        const int count = last - row < ROWS ? (int)(last - row) : ROWS;
+        int32_t shift[ROWS] = {0};
+        for (int r = 0; job->weight_zero && r < count; r++)
+            shift[r] = (int32_t)((uint32_t)job->weight_zero * (uint32_t)(total_of(job, row + r) - job->zero * job->inner));
+        uint8_t *out = (uint8_t *)job->out + row * job->out_bytes;
+        int8_t *codes = whole ? (int8_t *)out : space;
+        const int64_t stride = whole ? job->out_bytes : padded(job->channels);
+        for (int r = 0; r < count; r += count == ROWS ? ROWS : 1) {
+            const int many = count == ROWS ? ROWS : 1;
+#define ROWS_CODES(BITS)                                                                                               \
+    if (many == ROWS)                                                                                                  \
+        rows_codes(job, row, ROWS, BITS, shift, codes, stride);                                                        \
+    else                                                                                                               \
+        rows_codes(job, row + r, 1, BITS, shift + r, codes + r * stride, stride)
+            if (job->x_bits == 8) {
+                ROWS_CODES(8);
+            } else if (job->x_bits == 2) {
+                ROWS_CODES(2);
+            } else {
+                ROWS_CODES(4);
+            }
+        }
+        for (int r = 0; !whole && r < count; r++)
+            avx512_set.pack(space + r * stride, job->channels, f->bits, out + r * job->out_bytes);
+    }
+    return 1;
 }
 
 INLINE __m512i codes_of(const Finish *f, __m512 y) {
@@ -632,7 +743,7 @@ void avx512_unpack(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes
     }
 }
 
-const Set avx512_set = {avx512_sums,     avx512_rows, avx512_sums_float, avx512_products, avx512_finish,
+const Set avx512_set = {avx512_sums,     avx512_rows, avx512_gemm, avx512_sums_float, avx512_products, avx512_finish,
                         avx512_quantize, avx512_entries, avx512_pack, avx512_unpack};
 #else
 const Set avx512_set;

@@ -222,6 +222,8 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
         abort();
     int32_t *also = acc + ROWS * stride;
     int8_t *codes = (int8_t *)(also + ROWS * stride), *x = codes + stride;
+    if (set->gemm && set->gemm(job, row, last, (int8_t *)acc))
+        row = last;
     for (; row < last; row += ROWS) {
         const int count = last - row < ROWS ? (int)(last - row) : ROWS;
         set->products(job, row, count, acc, stride);
@@ -318,73 +320,140 @@ typedef void (*End)(const void *job);
 static const Share SHARES[] = {spmm_share, gemm_share, quantize_share, entries_share, spmm_float_share, attention_share};
 static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL};
 
-typedef struct {
+/* Threads that wait for programs. A team belongs to who made it; nothing here is shared between teams. */
+typedef struct Team {
     const Program *program;
-    _Atomic int32_t arrived, round;
+    _Atomic int32_t turn;                  /* counts programs; -1 tells the members to go */
+    _Atomic int32_t arrived, round, left;  /* a barrier between steps; members that have not finished */
+    int32_t others, started;
+    pthread_mutex_t lock;
+    pthread_cond_t called;
+    struct Member *members;
 } Team;
 
-typedef struct {
+typedef struct Member {
     Team *team;
     int32_t share;
+    pthread_t thread;
 } Member;
 
-/* Steps take microseconds on a small graph: waiting turns, and gives way only after a while. */
-static void wait_for_all(Team *team) {
+#if defined(__x86_64__) && defined(__GNUC__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE() ((void)0)
+#endif
+/* Turns of a waiting loop (some tens of nanoseconds each) before a thread sleeps or gives way. */
+enum { PATIENCE = 2000 };
+
+static void meet(Team *team) {
     const int32_t round = atomic_load(&team->round);
     if (atomic_fetch_add(&team->arrived, 1) + 1 == team->program->threads) {
         atomic_store(&team->arrived, 0);
         atomic_store(&team->round, round + 1);
         return;
     }
-    for (int64_t turn = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round; turn++)
-        if (turn > 20000)
+    for (int32_t turn = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round; turn++) {
+        PAUSE();
+        if (turn > PATIENCE)
             sched_yield();
+    }
 }
 
-static void *take_part(void *argument) {
-    const Member *me = argument;
-    const Program *program = me->team->program;
+/* One member's part of a program. */
+static void take_part(Team *team, const Program *program, int32_t share) {
     for (int32_t i = 0; i < program->count; i++) {
         const Step *step = &program->steps[i];
-        if (me->share < step->threads)
-            SHARES[step->kind](step->job, me->share, step->threads);
+        if (share < step->threads)
+            SHARES[step->kind](step->job, share, step->threads);
         const int ends = ENDS[step->kind] && step->threads > 1, more = i + 1 < program->count;
         if (program->threads > 1 && (ends || more))
-            wait_for_all(me->team);
+            meet(team);
         if (!ends)
             continue;
-        if (me->share == 0)
+        if (share == 0)
             ENDS[step->kind](step->job);
         if (more)
-            wait_for_all(me->team);
+            meet(team);
+    }
+}
+
+/* The next turn: watched for a while (programs often come one after the other), then slept for. */
+static int32_t next_turn(Team *team, int32_t seen) {
+    for (int32_t turn = 0; turn < PATIENCE; turn++) {
+        const int32_t now = atomic_load_explicit(&team->turn, memory_order_acquire);
+        if (now != seen)
+            return now;
+        PAUSE();
+    }
+    pthread_mutex_lock(&team->lock);
+    while (atomic_load(&team->turn) == seen)
+        pthread_cond_wait(&team->called, &team->lock);
+    pthread_mutex_unlock(&team->lock);
+    return atomic_load(&team->turn);
+}
+
+static void *member(void *argument) {
+    Member *me = argument;
+    for (int32_t turn = 0; (turn = next_turn(me->team, turn)) >= 0;) {
+        if (me->share < me->team->program->threads)
+            take_part(me->team, me->team->program, me->share);
+        atomic_fetch_sub(&me->team->left, 1);
     }
     return NULL;
 }
 
-/* Starts the other members. Once one runs it waits for the rest, so a failure is told only before the first. */
-static int start(pthread_t *threads, Member *members, int32_t count) {
-    for (int32_t i = 0; i < count; i++)
-        if (pthread_create(&threads[i], NULL, take_part, &members[i])) {
-            if (i == 0)
-                return 0;
-            abort();
-        }
-    return 1;
+static void call(Team *team, int32_t turn) {
+    pthread_mutex_lock(&team->lock);
+    atomic_store(&team->turn, turn);
+    pthread_cond_broadcast(&team->called);
+    pthread_mutex_unlock(&team->lock);
 }
 
-/* Runs the steps one after the other, each by as many threads as it names (at most those of the program), which are
-   started once. Returns 0, or 1 where a thread could not be had: nothing has been done then. */
-EXPORT int32_t dqviz_run(const Program *program) {
-    Team team = {program, 0, 0};
-    const int32_t others = program->threads - 1;
-    pthread_t threads[others + 1];
-    Member members[others + 1];
-    for (int32_t i = 0; i <= others; i++)
-        members[i] = (Member){&team, i};
-    if (others && !start(threads, members + 1, others))
-        return 1;
-    take_part(&members[0]);
-    for (int32_t i = 0; i < others; i++)
-        pthread_join(threads[i], NULL);
-    return 0;
+EXPORT void dqviz_team_stop(Team *team) {
+    call(team, -1);
+    for (int32_t i = 0; i < team->started; i++)
+        pthread_join(team->members[i].thread, NULL);
+    pthread_cond_destroy(&team->called);
+    pthread_mutex_destroy(&team->lock);
+    free(team->members);
+    free(team);
+}
+
+/* Starts `others` threads; NULL where memory or a thread cannot be had. */
+EXPORT Team *dqviz_team_start(int32_t others) {
+    Team *team = calloc(1, sizeof(Team));
+    if (!team)
+        return NULL;
+    team->others = others;
+    team->members = calloc((size_t)others, sizeof(Member));
+    pthread_mutex_init(&team->lock, NULL);
+    pthread_cond_init(&team->called, NULL);
+    for (; team->members && team->started < others; team->started++) {
+        Member *next = &team->members[team->started];
+        next->team = team;
+        next->share = team->started + 1;
+        if (pthread_create(&next->thread, NULL, member, next))
+            break;
+    }
+    if (team->started < others) {
+        dqviz_team_stop(team);
+        return NULL;
+    }
+    return team;
+}
+
+/* Runs the steps one after the other, each by as many threads as it names: the caller and, with a team, its members.
+   `team` may be NULL for a program of one thread. */
+EXPORT void dqviz_run(Team *team, const Program *program) {
+    if (program->threads > 1) {
+        team->program = program;
+        atomic_store(&team->left, team->others);
+        call(team, (atomic_load(&team->turn) + 1) & 0x3fffffff);
+    }
+    take_part(team, program, 0);
+    for (int32_t turn = 0; program->threads > 1 && atomic_load_explicit(&team->left, memory_order_acquire); turn++) {
+        PAUSE();
+        if (turn > PATIENCE)
+            sched_yield();
+    }
 }

@@ -138,6 +138,7 @@ typedef struct {
     int32_t (*sums)(const Spmm *job, int64_t first, int64_t stop, int32_t *acc);
     /* Whole rows [first, last) to codes without leaving the registers; 0 where this matrix needs the general way. */
     int (*rows)(const Spmm *job, int64_t first, int64_t last);
+    int (*gemm)(const Gemm *job, int64_t first, int64_t last, int8_t *space);
     void (*sums_float)(const SpmmFloat *job, int64_t first, int64_t stop, float *acc);
     void (*products)(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
     void (*finish)(const Finish *f, const Row *row, int32_t n, void *out);
