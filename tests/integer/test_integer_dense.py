@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -41,8 +42,24 @@ def test_dense_product(data: st.DataObject) -> None:
     channels = data.draw(st.sampled_from(CHANNELS))
     weight, x = data.draw(weights(inner, channels)), data.draw(inputs(rows, inner))
     logits = Dequantize(np.full(channels, 1e-3), np.full(channels, 0.25))
-    for epilogue in (None, data.draw(epilogues(channels, rows)), logits):
+    scaled = replace(logits, rows=np.random.default_rng(rows).random(rows))
+    for epilogue in (None, data.draw(epilogues(channels, rows)), logits, scaled):
         same_everywhere(REFERENCE.gemm(x, weight, epilogue), "gemm", x, weight, epilogue)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_results_on_a_threshold_of_elu(bits: int) -> None:
+    """Offsets are the thresholds themselves and the numbers next to them; the sums add nothing."""
+    out = Grid(0.01, 2 ** (bits - 1) - 1, bits)
+    steps = elu_thresholds(out.inverse, 2**bits - 1)
+    offset = np.concatenate([steps, np.nextafter(steps, np.float32(0)), np.nextafter(steps, np.float32(-9e9))])
+    epilogue = Requantize(np.ones(len(offset)), offset.astype(np.float64), False, out, thresholds=steps)
+    x, weight = codes(3, 5, zero=0), weight_of(np.zeros((5, len(offset)), np.int8), Grid(1.0, 0, 8))
+    expected = REFERENCE.gemm(x, weight, epilogue)
+    assert isinstance(expected, Codes)
+    above = out.zero_point - np.arange(len(steps))[::-1]
+    np.testing.assert_array_equal(expected.values[0], np.concatenate([above, above, above - 1]))
+    same_everywhere(expected, "gemm", x, weight, epilogue)
 
 
 @few

@@ -60,6 +60,7 @@ def test_the_native_kernels_are_built() -> None:
 def test_sparse_product(case: str, bits: int) -> None:
     """Codes of 4 and fewer bits packed and not, results of all widths, work cut into 1, 2, 3 and 7 shares."""
     matrix = GRAPHS[case]
+    factors = np.random.default_rng(0).random(matrix.num_rows)
     for turn, channels in enumerate(CHANNELS):
         zero = (0, -(2 ** (bits - 1)), 1)[turn % 3]
         x = codes(matrix.num_cols, channels, bits, zero=zero)
@@ -67,6 +68,7 @@ def test_sparse_product(case: str, bits: int) -> None:
         endings = [
             (0.0, None),
             (0.0, Dequantize(np.full(channels, 0.1), np.full(channels, -0.3))),
+            (0.0, Dequantize(np.full(channels, 0.1), np.full(channels, -0.3), rows=factors)),
             (0.0, tie_epilogue(channels, bits, 1)),
             (1.3, tie_epilogue(channels, out_bits, 1, relu=True)),
             (0.0, elu_epilogue(channels, out_bits, 0, 0.3)),
