@@ -10,7 +10,7 @@ export DQVIZ_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 TOGETHER := not soak and not fault and not browser
 ALONE := (fault or browser) and not soak
 
-.PHONY: help app test check lint demo bench soak sanitize screenshots venv dev
+.PHONY: help app test check lint demo bench soak sanitize screenshots times venv dev
 
 help:
 	@echo 'make app          start the app and a worker at http://localhost:$(PORT) (PORT= changes it)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench        time kernels, inference and training'
 	@echo 'make soak         the long fault tests'
 	@echo 'make sanitize     the C kernels with address and undefined-behaviour checks'
+	@echo 'make times        script time of every page on 300 finished runs'
 	@echo 'make screenshots  draw every page, light and dark (assets/screenshots)'
 
 # A copy of the installed list lies in the environment: pip runs only when its content has changed.
@@ -81,3 +82,6 @@ sanitize: dev
 
 screenshots: dev
 	@$(PY) -m tests.screenshots
+
+times: dev
+	@$(PY) -W ignore -m tests.page_times 2>/dev/null
