@@ -10,6 +10,7 @@ zero point is added.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ class QParams(NamedTuple):
         return float(np.float32(1) / np.float32(self.scale))
 
 
+@lru_cache(maxsize=4096)
 def scale_zero_point(lo: float, hi: float, qtype: QType) -> QParams:
     """Step and zero point of the range [lo, hi], widened to hold 0; arithmetic in float32 (METHODS 1.2).
 

@@ -51,11 +51,16 @@ class Observer(nn.Module):
         """Takes the values x (any shape) of one step into the range."""
         if x.numel() == 0:
             return
-        found = self.extremes(x.detach().reshape(-1))
-        if self.seen.item():
-            found = self.merge(self.range(), found)
-        self.lo.fill_(found[0])
-        self.hi.fill_(found[1])
+        flat = x.detach().reshape(-1)
+        self.keep(self.merged(self.range(), flat) if self.seen.item() else self.extremes(flat))
+
+    def merged(self, old: tuple[float, float], x: Tensor) -> tuple[float, float]:
+        """The range after a step with flat values x."""
+        return self.merge(old, self.extremes(x))
+
+    def keep(self, ends: tuple[float, float]) -> None:
+        self.lo.fill_(ends[0])
+        self.hi.fill_(ends[1])
         self.seen.fill_(True)
 
     def range(self) -> tuple[float, float]:
@@ -87,10 +92,29 @@ class Percentile(Observer):
 
     def extremes(self, x: Tensor) -> tuple[float, float]:
         low, high = super().extremes(x)
-        k = max(1, int(self.share * int(torch.count_nonzero(x))))
+        k = self.rank(x)
         if k == 1:
             return low, high
         return (lower_end(x, k) if low < 0 else 0.0), (upper_end(x, k) if high > 0 else 0.0)
+
+    def rank(self, x: Tensor) -> int:
+        """k: how many values are clipped at each end, plus one."""
+        return max(1, int(self.share * int(torch.count_nonzero(x))))
+
+    def merged(self, old: tuple[float, float], x: Tensor) -> tuple[float, float]:
+        """The same running extremes, but a k-th value is looked for only where it can widen the range.
+
+        It does so where k values lie beyond the old end; in most steps none does, and one pass over x is enough.
+        """
+        (lo, hi), (low, high) = old, super().extremes(x)
+        if low >= lo and high <= hi:
+            return old
+        k = self.rank(x)
+        if low < lo and int(torch.count_nonzero(x < lo)) >= k:
+            lo = min(lo, lower_end(x, k) if k > 1 else low)
+        if high > hi and int(torch.count_nonzero(x > hi)) >= k:
+            hi = max(hi, upper_end(x, k) if k > 1 else high)
+        return lo, hi
 
 
 SAMPLE = 1024

@@ -106,3 +106,20 @@ def test_percentile_of_bags_of_words_keeps_their_values(share: float) -> None:
     x[torch.arange(200), torch.randint(0, 100, (200,))] = 0.25
     assert Percentile(share).extremes(x.reshape(-1))[1] == 0.25
     assert Percentile(share).extremes(sparse(x).values())[1] == 0.25
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.lists(st.floats(-5, 5, width=16), min_size=1, max_size=400), min_size=1, max_size=5),
+    st.sampled_from([0.0, 0.001, 0.02, 0.3]),
+)
+def test_running_percentiles_are_the_extremes_of_all_steps(steps: list[list[float]], share: float) -> None:
+    """Most steps are not searched, because they cannot widen the range: the result is that of searching them all."""
+    observer, ends = Percentile(share), []
+    for values in steps:
+        x = torch.tensor(values)
+        observer.observe(x)
+        ends.append(Percentile(share).extremes(x))
+    lo, hi = observer.range()
+    assert min(lo, 0.0) == min(0.0, *(low for low, _ in ends))
+    assert max(hi, 0.0) == max(0.0, *(high for _, high in ends))
