@@ -11,8 +11,10 @@ from dqviz.analysis.infos.degree_histogram import degree_histogram
 from dqviz.analysis.infos.error_by_degree import error_by_degree
 from dqviz.analysis.infos.error_parts import error_parts
 from dqviz.analysis.infos.growth import growth
-from dqviz.analysis.infos.latency import latency_bars, latency_operations
+from dqviz.analysis.infos.held_memory import held_memory
+from dqviz.analysis.infos.latency import graphs_by_size, latency_bars, latency_operations
 from dqviz.analysis.infos.learning_curves import learning_curves
+from dqviz.analysis.infos.least_gain import least_gain
 from dqviz.analysis.infos.levels_used import levels_used
 from dqviz.analysis.infos.mask_sample import mask_sample
 from dqviz.analysis.infos.neighbourhood import neighbourhood
@@ -21,6 +23,8 @@ from dqviz.analysis.infos.pareto import pareto
 from dqviz.analysis.infos.protection_curve import protection_curve
 from dqviz.analysis.infos.protection_frequency import protection_frequency
 from dqviz.analysis.infos.range_trace import range_trace
+from dqviz.analysis.infos.roofline import roofline
+from dqviz.analysis.infos.scale_curve import scale_curve
 from dqviz.analysis.infos.site_errors import site_errors
 from dqviz.analysis.infos.site_histogram import site_histogram
 from dqviz.analysis.infos.worst_nodes import worst_nodes
@@ -40,11 +44,14 @@ __all__ = [
     "degree_histogram",
     "error_by_degree",
     "error_parts",
+    "graphs_by_size",
     "group_runs",
     "growth",
+    "held_memory",
     "latency_bars",
     "latency_operations",
     "learning_curves",
+    "least_gain",
     "levels_used",
     "mask_sample",
     "method_label",
@@ -55,6 +62,8 @@ __all__ = [
     "protection_curve",
     "protection_frequency",
     "range_trace",
+    "roofline",
+    "scale_curve",
     "seeds_by_variant",
     "site_errors",
     "site_histogram",

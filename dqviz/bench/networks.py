@@ -95,12 +95,14 @@ class Floats:
 def float_cases(
     model: nn.Module, stock: Any, work: Work, arch: str, threads: int, tell: Tell = say_nothing
 ) -> list[Case]:
-    """PyG on dense features as its documentation writes it; our float model; compositions in steps; ONNX Runtime.
+    """PyG as its documentation writes it; our float model; compositions in steps; ONNX Runtime.
 
-    Every one is compared with the network's logits before it is timed. `tell` gets a sentence for each that is not.
+    PyG and ONNX Runtime get dense features; where those would be too large, PyG gets them as CSR. Every variant is
+    compared with the network's logits before it is timed; `tell` gets a sentence for each that is not timed.
     """
     stock.eval()
-    plain = work.dense()
+    dense = work.dense()
+    plain = dense or (None if stock.gathers else work)
     floats = Floats(stock, work, arch, run_twin(model.eval(), *work.inputs))
     cases = [floats.case("dqviz", partial(run_twin, model, *work.inputs), floats.expected, work)]
     if plain is None or not fits(message_bytes(stock, work)):
@@ -112,7 +114,7 @@ def float_cases(
         if steps:
             run = in_steps([step.name for step in steps], partial(run_steps, steps, work.x))
             cases.append(floats.case(engine, run, last_of(run_steps(steps, work.x)), work, steps))
-    return [*cases, *onnx_cases(floats, plain, threads, tell)]
+    return [*cases, *onnx_cases(floats, dense, threads, tell)]
 
 
 def onnx_cases(floats: Floats, plain: Work | None, threads: int, tell: Tell) -> list[Case]:

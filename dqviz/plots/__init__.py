@@ -9,12 +9,15 @@ from dqviz.plots.degree_histogram import plot_degree_histogram
 from dqviz.plots.error_by_degree import plot_error_by_degree
 from dqviz.plots.error_parts import plot_error_parts
 from dqviz.plots.growth import plot_growth
+from dqviz.plots.held_memory import plot_held_memory
 from dqviz.plots.latency import plot_latency_bars, plot_latency_operations
 from dqviz.plots.learning_curves import plot_learning_curves
 from dqviz.plots.network import plot_mask_sample, plot_neighbourhood
 from dqviz.plots.protection_curve import plot_protection_curve
 from dqviz.plots.protection_frequency import plot_protection_frequency
 from dqviz.plots.range_trace import plot_range_trace
+from dqviz.plots.roofline import plot_roofline
+from dqviz.plots.scale_curve import plot_scale_curve
 from dqviz.plots.site_histogram import plot_site_histogram
 from dqviz.plots.sites import plot_levels_used, plot_site_errors
 from dqviz.plots.worst_nodes import plot_worst_nodes
@@ -28,6 +31,7 @@ __all__ = [
     "plot_error_by_degree",
     "plot_error_parts",
     "plot_growth",
+    "plot_held_memory",
     "plot_latency_bars",
     "plot_latency_operations",
     "plot_learning_curves",
@@ -39,6 +43,8 @@ __all__ = [
     "plot_protection_curve",
     "plot_protection_frequency",
     "plot_range_trace",
+    "plot_roofline",
+    "plot_scale_curve",
     "plot_site_errors",
     "plot_site_histogram",
     "plot_worst_nodes",

@@ -14,10 +14,12 @@ from dqviz.plots.style import MOST_LINES, NEUTRAL, PRECISIONS
 
 Y_TITLE = "Backend"
 ROW_PX = 26
+MOST_WHISKER = 2.0
+"""A panel ends at twice its longest median at most: one disturbed variant must not flatten all others."""
 
 
 def plot_latency_bars(info: Latency) -> go.Figure:
-    """One panel a model and graph: median as a bar, p10 to p90 as a whisker, speed-up against the fastest FP32."""
+    """One panel a model and graph: median as a bar, p10 to p90 as a whisker; speed-up and accuracy beside it."""
     return _bars(info)
 
 
@@ -44,6 +46,7 @@ def _bars(info: Latency) -> go.Figure:
 def _panel(fig: go.Figure, bars: Sequence[Bar], row: int) -> None:
     median, p10, p90 = (np.array([getattr(bar, name) for bar in bars]) for name in ("median", "p10", "p90"))
     names = [bar.label for bar in bars]
+    end = min(float(np.max(p90)), MOST_WHISKER * float(np.max(median)))
     fig.add_bar(
         x=median, y=names, orientation="h", name="median",
         marker_color=[PRECISIONS.get(bar.precision, NEUTRAL) for bar in bars],
@@ -51,17 +54,19 @@ def _panel(fig: go.Figure, bars: Sequence[Bar], row: int) -> None:
         hovertemplate="%{y}: %{x:.4g} ms<extra></extra>", row=row, col=1,
     )  # fmt: skip
     for bar in bars:
-        fig.add_annotation(text=_text(bar), x=bar.p90, y=bar.label, xanchor="left", xshift=6, showarrow=False,
+        fig.add_annotation(text=_text(bar), x=min(bar.p90, end), y=bar.label, xanchor="left", xshift=6, showarrow=False,
                            font={"size": 11}, row=row, col=1)  # fmt: skip
     fig.update_yaxes(autorange="reversed", showgrid=False, row=row, col=1)
-    fig.update_xaxes(rangemode="tozero", row=row, col=1)
+    fig.update_xaxes(range=[0, 1.03 * end], row=row, col=1)
 
 
 def _text(bar: Bar) -> str:
-    """'0.84 ms, 2.1 times, exact': time, speed-up against the fastest FP32, equality with the reference."""
+    """'0.84 ms, 2.1 times, 78.2 %': time, speed-up against the fastest FP32, accuracy; and what is not exact."""
     parts = [f"{bar.median:.3g} ms"]
     if bar.precision != "fp32" and np.isfinite(bar.speedup):
         parts.append(f"{bar.speedup:.2g} times")
-    if bar.exact is not None:
-        parts.append("exact" if bar.exact else "not exact")
+    if np.isfinite(bar.accuracy):
+        parts.append(f"{100 * bar.accuracy:.1f} %")
+    if bar.exact is False:
+        parts.append("not exact")
     return ", ".join(parts)

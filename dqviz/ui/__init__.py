@@ -52,8 +52,8 @@ from dqviz.ui.select import Chosen, choose_run, choose_runs, choose_study
 from dqviz.ui.sliders import choose_probabilities, choose_sample_seed
 from dqviz.ui.store import artifact, live_metrics, read_table, store, study_runs
 from dqviz.ui.table import show_table
-from dqviz.ui.timed import show_bandwidth, show_exactness, show_slower
-from dqviz.ui.timing import show_measure, timings, widest_timing, with_costs
+from dqviz.ui.timed import choose_graph, show_exactness, show_origin, show_paragraph
+from dqviz.ui.timing import about_timing, show_measure, timings, widest_timing, with_costs
 from dqviz.ui.train_form import choose_dataset, show_facts
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "Nothing",
     "Plan",
     "RunRow",
+    "about_timing",
     "accuracy_figure",
     "accuracy_figures",
     "artifact",
@@ -69,6 +70,7 @@ __all__ = [
     "choose_cost",
     "choose_curve",
     "choose_dataset",
+    "choose_graph",
     "choose_job",
     "choose_kind",
     "choose_metric",
@@ -108,7 +110,6 @@ __all__ = [
     "selectors",
     "shielded",
     "show",
-    "show_bandwidth",
     "show_buttons",
     "show_download",
     "show_exactness",
@@ -120,9 +121,10 @@ __all__ = [
     "show_log",
     "show_measure",
     "show_nodes",
+    "show_origin",
+    "show_paragraph",
     "show_preview",
     "show_queue",
-    "show_slower",
     "show_starts",
     "show_table",
     "show_tabs",

@@ -52,6 +52,17 @@ TERMS: dict[str, str] = {
         "It is called a difference only when the interval excludes 0."
     ),
     "p10 to p90": "Eight of ten repetitions took a time in this interval.",
+    "float peers": (
+        "pyg: torch_geometric as its documentation writes it. dqviz: the float twin of the trained network. torch-csr, "
+        "fbgemm, native or numba at FP32: the same layers put together by hand around torch's sparse product, its "
+        "embedding_bag, and our own FP32 kernel. onnxruntime: the network as an ONNX graph. All give the same logits; "
+        "the accuracy beside them is that of the same weights without quantizers."
+    ),
+    "bytes asked for": (
+        "Index, coefficient and neighbour row of every edge, and what is written, as they lie in memory: INT4 holds "
+        "two values a byte, INT2 four. A row that the caches still hold counts again each time, so the rate can exceed "
+        "what the memory delivers."
+    ),
     "exact": "The integer kernel gives the same bits as the reference in 64-bit integers.",
     "seeds": "Each seed is one training from another random start; means and intervals are taken over seeds.",
 }  # fmt: skip

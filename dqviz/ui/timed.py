@@ -1,16 +1,18 @@
-"""What a finished timing says besides its bars: exactness, bytes moved, why an integer run is slower where it is."""
+"""What a finished timing says besides its bars: exactness, where it was taken, why INT8 is slower where it is."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from dqviz.ui import pick
 from dqviz.ui.names import plain
-from dqviz.ui.table import show_table
 
 WHOLE = ("gcn", "gin", "gat", "sage")
-COPY = "copy"  # a row of this op times a plain copy of memory: the bandwidth limit
-SHORT_MS = 5.0  # below this the fixed cost of a dozen calls is a large part of the time (PLATFORM.md: Cora)
+NATIVE = "native"
 
 
 def show_exactness(found: pd.DataFrame) -> None:
@@ -24,46 +26,33 @@ def show_exactness(found: pd.DataFrame) -> None:
         st.badge("an integer kernel differs from the reference", icon=":material/error:", color="red")
 
 
-def show_bandwidth(found: pd.DataFrame) -> None:
-    """Bytes moved and the rate they imply, against a plain copy of memory where that was timed too."""
-    moved = found[found["bytes_moved"].notna()].copy()
-    if moved[moved["op"] != COPY].empty:
-        st.markdown("No operation that was timed here tells how many bytes it moves.")
-        return
-    moved["rate_gb_s"] = moved["bytes_moved"] / moved["median_ms"] / 1e6
-    copies = moved.loc[moved["op"] == COPY, "rate_gb_s"]
-    moved = moved[moved["op"] != COPY]
-    fastest = moved.nlargest(1, "rate_gb_s").iloc[0]
-    sentence = (f"{str(fastest['precision']).upper()} {fastest['backend']} moves most: {fastest['rate_gb_s']:.1f} GB/s "
-                f"in {fastest['op']} on {fastest['graph']}")  # fmt: skip
-    if len(copies):
-        moved = moved.assign(limit_share=moved["rate_gb_s"] / copies.max())
-        sentence += f"; a plain copy of memory, the limit, reaches {copies.max():.1f} GB/s here"
-    st.markdown(f"{sentence}.")
-    shown = ["op", "graph", "backend", "precision", "median_ms", "bytes_moved", "rate_gb_s", "limit_share"]
-    show_table(moved[[name for name in shown if name in moved]], "bandwidth")
+def show_paragraph(text: str) -> None:
+    """Words made from rows, which may hold the name of an upload."""
+    if text:
+        st.markdown(plain(text))
 
 
-def show_slower(found: pd.DataFrame) -> None:
-    """One sentence for each graph on which no integer run beats the fastest FP32: which operation costs the time."""
-    for (op, graph), rows in found[found["op"].isin(WHOLE)].groupby(["op", "graph"], sort=False):
-        full, whole = (rows[(rows["precision"] == "fp32") == yes] for yes in (True, False))
-        if len(full) and len(whole) and whole["median_ms"].min() > full["median_ms"].min():
-            st.markdown(plain(reason(found, str(op), str(graph), whole.nsmallest(1, "median_ms").iloc[0])))
+def show_origin(found: pd.DataFrame, about: Mapping[str, Any]) -> None:
+    """Threads, repetitions and processor; which integer kernels ran; what was left out and why."""
+    parts = [f"{value} {word}{'s' * (value != 1)}" for value, word in counts(found)]
+    parts += [str(about["cpu"])] if about.get("cpu") else []
+    parts.append(kernels_of(found, str(about.get(NATIVE) or "")))
+    parts += [str(note).rstrip(".") for note in about.get("notes", ())]
+    st.caption(plain("; ".join(filter(None, parts)) + "."))
 
 
-def reason(found: pd.DataFrame, op: str, graph: str, run: pd.Series) -> str:
-    """Why `run` (a row of the table) is slower than FP32, as far as the timings of its operations tell."""
-    text = f"Why {run['precision'].upper()} is slower on {graph}:"
-    inside = found[found["op"].str.startswith(f"{op}/") & (found["graph"] == graph)]
-    mine = inside[(inside["precision"] == run["precision"]) & (inside["backend"] == run["backend"])]
-    if mine.empty:
-        return f"{text} its operations were not timed one by one."
-    worst = mine.nlargest(1, "median_ms").iloc[0]
-    peers = inside[(inside["op"] == worst["op"]) & (inside["precision"] == "fp32")].nsmallest(1, "median_ms")
-    text = f"{text} {worst['op']} alone takes {worst['median_ms']:.3g} of its {run['median_ms']:.3g} ms"
-    if len(peers):
-        text += f", against {peers['median_ms'].iloc[0]:.3g} ms in {peers['backend'].iloc[0]} at FP32"
-    if run["median_ms"] < SHORT_MS:
-        text += "; at this size the fixed cost of each call weighs more than the bytes saved"
-    return f"{text}."
+def counts(found: pd.DataFrame) -> Sequence[tuple[int, str]]:
+    return (int(found["threads"].max()), "thread"), (int(found["repeats"].max()), "repetition")
+
+
+def kernels_of(found: pd.DataFrame, missing: str) -> str:
+    """The backends of the integer rows, with the reason why there are no native ones."""
+    ran = sorted(set(found.loc[found["precision"] != "fp32", "backend"]))
+    if missing:
+        return f"{missing}, integer kernels of this timing: {', '.join(ran) or 'none'}"
+    return f"integer kernels: {', '.join(ran)}" if ran else ""
+
+
+def choose_graph(names: Sequence[str]) -> str:
+    """One of the timed graphs, the largest at first."""
+    return pick.pick("Graph", "timed-graph", {name: name for name in names}, names[-1])

@@ -27,8 +27,20 @@ def timings(rows: Sequence[RunRow], run: RunRow) -> pd.DataFrame:
 
     Tables of several measurements are never put together: a ratio holds only between times of the same rounds.
     """
-    timed = have(other_widths(rows, run), "latency")
-    return read_table(timed[0], "latency") if timed else NO_TIMINGS
+    timed = timed_together(rows, run)
+    return read_table(timed, "latency") if timed else NO_TIMINGS
+
+
+def timed_together(rows: Sequence[RunRow], run: RunRow) -> RunRow | None:
+    """The run whose measurement `run` was part of: itself, or one of another width."""
+    return next(iter(have(other_widths(rows, run), "latency")), None)
+
+
+def about_timing(rows: Sequence[RunRow], run: RunRow) -> dict[str, Any]:
+    """What the measurement says besides its table (dqviz.jobs.measure); empty for the demo's."""
+    timed = timed_together(rows, run)
+    newest = ledger().measures(timed.run_id)[:1] if timed else []
+    return dict(newest[0].summary) if newest else {}
 
 
 def widest_timing(rows: Sequence[RunRow]) -> pd.DataFrame:
@@ -83,7 +95,7 @@ def show_measure(rows: Sequence[RunRow], row: RunRow, found: pd.DataFrame) -> No
                   args=(_submit, other_widths(rows, row), int(threads), int(repeats)))  # fmt: skip
         if len(found):
             show_exactness(found)
-        if disturbed(row):
+        if about_timing(rows, row).get("busy"):
             st.badge("timed on a busy computer", icon=":material/warning:", color="orange")
         if any(getattr(one.spec, "target", "") == row.run_id for one in waiting):
             st.caption("A timing of this run is under way or queued; it waits until this computer is quiet.")
@@ -93,12 +105,6 @@ def show_measure(rows: Sequence[RunRow], row: RunRow, found: pd.DataFrame) -> No
             st.caption(":material/warning: This computer is busy with something else; timings will scatter.")
         else:
             st.caption("Runs alone: no training starts while it lasts.")
-
-
-def disturbed(row: RunRow) -> bool:
-    """Whether the newest timing of this run says that other work went on beside it."""
-    newest = ledger().measures(row.run_id)[:1]
-    return any(bool(measure.summary.get("busy")) for measure in newest)
 
 
 def busy() -> bool:

@@ -159,6 +159,27 @@ def latency() -> pd.DataFrame:
     return frame.assign(p10_ms=0.9 * frame["median_ms"], p90_ms=1.2 * frame["median_ms"])
 
 
+def latency_sweep() -> pd.DataFrame:
+    """A GCN on its own graph and on three of growing size: INT8 loses below 5,000 nodes, and a copy of memory."""
+    rows: list[dict[str, Any]] = []
+    for graph, nodes, loss in (("cora", 2_708, 2.0), ("heavy-1k", 1_000, 4.0), ("heavy-5k", 5_000, 1.0),
+                               ("arxiv-size", 169_343, 0.2)):  # fmt: skip
+        full = nodes / 1000
+        place = {"graph": graph, "num_nodes": nodes, "num_edges": 14 * nodes, "features": 128, "threads": 2}
+        for precision, factor, bits in (("fp32", 1.0, 32), ("int8", loss, 8), ("int4", 0.5 * loss, 4)):
+            backend = "fbgemm" if precision == "fp32" else "native"
+            same = place | {"backend": backend, "precision": precision, "exact": None if bits == 32 else True}
+            accuracy = 0.8 if graph == "cora" else np.nan
+            rows.append(same | {"op": "gcn", "median_ms": full * factor, "size_bytes": 1000 * bits,
+                                "feature_bytes": 16 * bits * nodes, "accuracy": accuracy})  # fmt: skip
+            for op, share in (("gcn/0/gemm", 0.25), ("gcn/0/spmm", 0.75)):
+                rows.append(same | {"op": op, "median_ms": share * full * factor, "bytes_moved": 1e6 * full * bits / 8})
+    rows.append(place | {"op": "copy", "graph": "cora", "backend": "dqviz", "precision": "fp32", "median_ms": 10.0,
+                         "bytes_moved": 200_000_000})  # fmt: skip
+    frame = pd.DataFrame(rows)
+    return frame.assign(p10_ms=0.9 * frame["median_ms"], p90_ms=1.2 * frame["median_ms"], repeats=30)
+
+
 def piece() -> dict[str, Any]:
     ids = [7, 3, 9, 12]
     return {"nodes": ids, "edges": [[3, 7], [9, 7], [12, 7], [3, 9]], "left_out": 2,

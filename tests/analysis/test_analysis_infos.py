@@ -260,6 +260,8 @@ def empty_infos() -> dict[str, Info]:
         "protection_frequency": analysis.protection_frequency(nothing),
         "latency_bars": analysis.latency_bars(no_latency),
         "latency_operations": analysis.latency_operations(no_latency),
+        "roofline": analysis.roofline(no_latency), "scale_curve": analysis.scale_curve(no_latency),
+        "held_memory": analysis.held_memory(no_latency),
         "compare_table": analysis.compare_table([]), "paired_differences": analysis.paired_differences([], "FP32"),
         "pareto": analysis.pareto([]), "neighbourhood": analysis.neighbourhood({}),
         "worst_nodes": analysis.worst_nodes(pd.DataFrame(), KEY),

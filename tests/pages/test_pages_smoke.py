@@ -18,7 +18,7 @@ TABS = {
     "error_by_degree": ("Rounding and clipping", "Growth", "Accuracy and flips", "All sites", "Worst nodes"),
     "ranges": ("By degree", "Levels used", "Over epochs", "After aggregation"),
     "protection": ("A mask on the graph", "Measured in training"),
-    "latency": ("By operation", "Bytes and bandwidth"),
+    "latency": ("By operation", "Bytes and bandwidth", "Size of the graph", "Memory"),
     "compare": ("Paired differences", "Accuracy against cost", "Accuracy by degree"),
     "report": ("Export", "Preview"),
 }

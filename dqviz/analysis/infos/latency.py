@@ -10,9 +10,12 @@ import pandas as pd
 
 from dqviz.analysis.info import Info
 from dqviz.analysis.words import number
+from dqviz.columns import TABLES
 
 WHOLE = frozenset({"gcn", "gin", "gat", "sage"})
 """Names of `op` that are a whole model; `epoch-...` are trainings, all others single operations."""
+COPY = "copy"
+"""A row of this op is a plain copy of memory: the bandwidth."""
 
 SORT = {"fp32": 0, "int8": 1, "int4": 2, "int2": 3}
 FULL = "fp32"
@@ -21,7 +24,10 @@ NOT_TIMED = "Nothing has been timed yet: start a measurement, which waits until 
 
 @dataclass(frozen=True)
 class Bar:
-    """One timing: median with p10 and p90 in ms; how many times faster than the fastest FP32 and than PyG."""
+    """One timing: median with p10 and p90 in ms; how many times faster than the fastest FP32 and than PyG.
+
+    accuracy: share of the test split that the network classifies right, as it was timed; NaN where there are no labels.
+    """
 
     op: str
     graph: str
@@ -33,6 +39,7 @@ class Bar:
     exact: bool | None
     speedup: float
     speedup_pyg: float
+    accuracy: float = np.nan
 
     @property
     def label(self) -> str:
@@ -46,27 +53,45 @@ class Latency(Info):
     panels: tuple[tuple[str, tuple[Bar, ...]], ...]
 
 
+def complete(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with every column: timings of an older version lack some."""
+    missing = [str(name) for name in TABLES["latency"] if name not in frame]
+    return frame.assign(**dict.fromkeys(missing, np.nan))
+
+
+def graphs_by_size(frame: pd.DataFrame) -> list[str]:
+    """Names of the timed graphs, smallest first."""
+    sizes = frame[frame["op"] != COPY].groupby("graph", sort=False)["num_nodes"].max()
+    return [str(name) for name in sizes.sort_values(kind="stable").index]
+
+
 def latency_bars(frame: pd.DataFrame) -> Latency:
-    """`frame` with the columns of the latency table: whole models end to end."""
-    return _latency(frame[frame["op"].isin(WHOLE)], "End to end time of the model")
+    """`frame` with the columns of the latency table: whole models end to end, on the first graph and the largest.
+
+    The first graph is the one the network was trained on; those between show in the curve over size.
+    """
+    whole = frame[frame["op"].isin(WHOLE)]
+    if len(whole):
+        whole = whole[whole["graph"].isin([whole["graph"].iloc[0], graphs_by_size(whole)[-1]])]
+    return _latency(whole, "End to end time of the model")
 
 
-def latency_operations(frame: pd.DataFrame) -> Latency:
-    """`frame` with the columns of the latency table: the operations a model is made of."""
-    single = ~frame["op"].isin(WHOLE) & ~frame["op"].astype(str).str.startswith("epoch")
-    return _latency(frame[single], "Time of each operation")
+def latency_operations(frame: pd.DataFrame, graph: str = "") -> Latency:
+    """`frame` with the columns of the latency table: the operations a model is made of, on one graph or on all."""
+    single = ~frame["op"].isin(WHOLE | {COPY}) & ~frame["op"].astype(str).str.startswith("epoch")
+    return _latency(frame[single & ((frame["graph"] == graph) | (not graph))], "Time of each operation")
 
 
 def _latency(frame: pd.DataFrame, what: str) -> Latency:
     alt = f"{what}, median with p10 to p90 in milliseconds, FP32 backends beside INT8, INT4 and INT2."
     panels, tables = [], []
-    for (op, graph), rows in frame.groupby(["op", "graph"], sort=False, dropna=False):
+    for (op, graph), rows in complete(frame).groupby(["op", "graph"], sort=False, dropna=False):
         ordered = rows.sort_values("median_ms", ascending=False).sort_values(
             "precision", key=lambda column: column.map(SORT).fillna(9), kind="stable")  # fmt: skip
         bars = _bars(ordered)
         panels.append((f"{op} on {graph}" if isinstance(graph, str) and graph else str(op), bars))
         speedups = {"speedup": [b.speedup for b in bars], "speedup_pyg": [b.speedup_pyg for b in bars]}
-        tables.append(ordered.assign(**speedups))
+        tables.append(ordered.assign(**speedups).dropna(axis=1, how="all"))
     table = pd.concat(tables, ignore_index=True) if tables else frame.reset_index(drop=True)
     return Latency(_sentence(panels), alt, table, tuple(panels))
 
@@ -79,7 +104,7 @@ def _bars(rows: pd.DataFrame) -> tuple[Bar, ...]:
     return tuple(
         Bar(str(row["op"]), str(row["graph"]), str(row["backend"]), str(row["precision"]), float(row["median_ms"]),
             float(row["p10_ms"]), float(row["p90_ms"]), None if pd.isna(row["exact"]) else bool(row["exact"]),
-            fastest / row["median_ms"], slow / row["median_ms"])
+            fastest / row["median_ms"], slow / row["median_ms"], float(row["accuracy"]))
         for row in rows.to_dict("records")
     )  # fmt: skip
 
