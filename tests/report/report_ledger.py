@@ -102,8 +102,8 @@ def curve(epochs: int, bits: int) -> pd.DataFrame:
                          "accuracy_val": rise, "epoch_ms": 5.0})  # fmt: skip
 
 
-def measure(job: Job) -> None:
-    """Latency of one run: float peers and one exact integer backend."""
+def measure(job: Job, about: dict[str, Any] | None = None) -> None:
+    """Latency of one run: float peers and one exact integer backend. about: what the summary says."""
     base = {
         "graph": "cora",
         "num_nodes": NODES,
@@ -124,7 +124,7 @@ def measure(job: Job) -> None:
     table = table.assign(p10_ms=0.9 * table["median_ms"], p90_ms=1.2 * table["median_ms"], accuracy=0.7)
     table = table.assign(size_bytes=1_000, feature_bytes=100_000)
     job.staging.write_table("latency", table)
-    job.finish({})
+    job.finish(about or {})
 
 
 def study(name: str = "Digits, two methods", **names: str) -> Study:
