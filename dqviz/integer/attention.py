@@ -28,10 +28,15 @@ class Scores(Op):
     products: tuple[tuple[Weight, Requantize], ...]
     vectors: tuple[Grid, ...]
     kind: ClassVar[str] = "gemm"
-    in_kernels: ClassVar[bool] = False
 
-    def result(self, frame: Frame, value: Codes) -> Codes:
+    @property
+    def in_kernels(self) -> bool:
+        return len(self.products) == 1
+
+    def result(self, frame: Frame, value: Codes) -> Any:
         parts = [frame.backend.gemm(value, *product) for product in self.products]
+        if len(parts) == 1:
+            return parts[0]
         codes = [part.values for part in parts if isinstance(part, Codes)]
         return Codes.of(np.concatenate(codes, axis=1), self.out)
 
@@ -61,7 +66,10 @@ class Attend(Op):
     concat: bool
     epilogue: Epilogue | None
     kind: ClassVar[str] = "attention"
-    in_kernels: ClassVar[bool] = False
+
+    @property
+    def in_kernels(self) -> bool:
+        return self.concat
 
     def matrix(self, edges: Edges) -> Csr:
         return edges.with_loops if self.add_self_loops else edges.plain

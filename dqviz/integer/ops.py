@@ -51,8 +51,11 @@ class Op:
     source: str
     target: str
     kind: ClassVar[str]
-    in_kernels: ClassVar[bool] = True
-    """Whether kernels of the backend do all of its work."""
+
+    @property
+    def in_kernels(self) -> bool:
+        """Whether kernels of the backend do all of its work."""
+        return True
 
     @abstractmethod
     def result(self, frame: Frame, value: Any) -> Any:

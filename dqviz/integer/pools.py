@@ -28,7 +28,10 @@ class Pool(Op):
     relu: bool
     epilogue: Requantize
     kind: ClassVar[str] = "pool"
-    in_kernels: ClassVar[bool] = False
+
+    @property
+    def in_kernels(self) -> bool:
+        return False
 
     def result(self, frame: Frame, value: Int64) -> Codes:
         values = value.astype(np.int64) * FRACTION + self.bias
@@ -48,7 +51,10 @@ class FixedPool(Op):
     thresholds: Float32 | None
     epilogue: Requantize
     kind: ClassVar[str] = "pool"
-    in_kernels: ClassVar[bool] = False
+
+    @property
+    def in_kernels(self) -> bool:
+        return False
 
     def result(self, frame: Frame, value: Float32) -> Codes:
         y = np.maximum(value, np.float32(0)) if self.thresholds is None else elu_steps(value, self.thresholds)

@@ -267,13 +267,13 @@ static void attention_share(const void *argument, int32_t share, int32_t shares)
     const int32_t heads = job->heads;
     (void)shares;
     for (int64_t row = job->rows[share]; row < job->rows[share + 1]; row++) {
-        const int8_t *target = job->target + row * heads;
+        const int8_t *target = job->target + row * job->stride;
         const int64_t first = 4 * job->ptr[row], stop = 4 * job->ptr[row + 1];
         double total[MAX_HEADS] = {0};
         for (int64_t entry = first; entry < stop; entry++)
             if (job->live[entry])
                 for (int32_t h = 0; h < heads; h++)
-                    total[h] += job->table[job->source[(int64_t)job->indices[entry] * heads + h] + target[h] -
+                    total[h] += job->table[job->source[(int64_t)job->indices[entry] * job->stride + h] + target[h] -
                                            job->table_first];
         int32_t *sums = job->weight_sums + row * heads;
         for (int32_t h = 0; h < heads; h++)
@@ -284,7 +284,7 @@ static void attention_share(const void *argument, int32_t share, int32_t shares)
                 out[h] = 0;
                 if (!job->live[entry])
                     continue;
-                const double e = job->table[job->source[(int64_t)job->indices[entry] * heads + h] + target[h] -
+                const double e = job->table[job->source[(int64_t)job->indices[entry] * job->stride + h] + target[h] -
                                             job->table_first];
                 float y = (float)(e / total[h]) * job->inverse;
                 y = y > job->low ? y : job->low;

@@ -92,7 +92,8 @@ typedef struct {
     float inverse, low, high, pad;
     const int64_t *ptr;
     const int32_t *indices;
-    const int8_t *source, *target; /* [num_nodes, heads] codes */
+    const int8_t *source, *target; /* codes [num_nodes, heads], rows `stride` bytes apart */
+    int64_t stride;
     const double *table;
     int64_t num_rows;
     const int64_t *rows;   /* [threads + 1]: shares of whole rows */
