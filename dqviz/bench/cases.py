@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import torch
 
-from dqviz.bench.protocol import Laps, Timing, Variant, measure
+from dqviz.bench.protocol import Laps, Timing, Variant, give_back_memory, measure
 from dqviz.bench.rows import Row, row
 
 COPY = "copy"
@@ -93,4 +93,5 @@ def in_steps(names: Sequence[str], run: Callable[[], Iterator[Any]]) -> Laps:
 
 def fits(size_bytes: int) -> bool:
     """Whether values of this size leave the machine room to breathe: a variant that does not fit is not timed."""
+    give_back_memory()
     return size_bytes <= ROOM * psutil.virtual_memory().available

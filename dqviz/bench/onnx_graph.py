@@ -102,6 +102,7 @@ def session_of(stack: Any, x: Tensor, edge_index: Tensor, batch: Tensor | None, 
     runtime = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = False  # else its messages of all edges stay in memory beside everybody else's
     # Its threads would go on spinning after a call, into the time of the variant that comes next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     model = model_of(stack, x, edge_index, batch)

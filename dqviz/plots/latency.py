@@ -46,7 +46,7 @@ def _bars(info: Latency) -> go.Figure:
 def _panel(fig: go.Figure, bars: Sequence[Bar], row: int) -> None:
     median, p10, p90 = (np.array([getattr(bar, name) for bar in bars]) for name in ("median", "p10", "p90"))
     names = [bar.label for bar in bars]
-    end = min(float(np.max(p90)), MOST_WHISKER * float(np.max(median)))
+    end = 1.03 * min(float(np.max(p90)), MOST_WHISKER * float(np.max(median)))
     fig.add_bar(
         x=median, y=names, orientation="h", name="median",
         marker_color=[PRECISIONS.get(bar.precision, NEUTRAL) for bar in bars],
@@ -57,7 +57,7 @@ def _panel(fig: go.Figure, bars: Sequence[Bar], row: int) -> None:
         fig.add_annotation(text=_text(bar), x=min(bar.p90, end), y=bar.label, xanchor="left", xshift=6, showarrow=False,
                            font={"size": 11}, row=row, col=1)  # fmt: skip
     fig.update_yaxes(autorange="reversed", showgrid=False, row=row, col=1)
-    fig.update_xaxes(range=[0, 1.03 * end], row=row, col=1)
+    fig.update_xaxes(range=[0, end], row=row, col=1)
 
 
 def _text(bar: Bar) -> str:

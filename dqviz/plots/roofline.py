@@ -39,6 +39,6 @@ def _copy(fig: go.Figure, info: Roofline) -> None:
     if info.copy_gb_s is None:
         return
     fig.add_hline(y=info.copy_gb_s, line={"color": NEUTRAL, "width": 1.5, "dash": "dash"})
-    fig.add_annotation(text=f"copy of memory: {info.copy_gb_s:.3g} GB/s; above it caches serve", x=0, xref="x domain",
+    fig.add_annotation(text=f"copy of memory: {info.copy_gb_s:.3g} GB/s", x=0, xref="x domain",
                        y=float(np.log10(info.copy_gb_s)), yanchor="bottom", xanchor="left", showarrow=False,
                        font={"size": 12})  # fmt: skip

@@ -82,6 +82,18 @@ def test_a_slow_variant_is_sampled_less_often_and_says_so(monkeypatch: pytest.Mo
     assert places[-1] - places[2] > 15, "spread over the rounds, not one after the other"
 
 
+def test_kept_memory_is_given_back_before_it_fills_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(protocol, "give_back_memory", lambda: given.append("back"))
+    protocol.make_room(protocol.ROOMY_MS / 2)
+    monkeypatch.setattr(protocol, "LITTLE", 0.0)
+    protocol.make_room(protocol.ROOMY_MS)
+    assert not given
+    monkeypatch.setattr(protocol, "LITTLE", 1.0)
+    protocol.make_room(protocol.ROOMY_MS)
+    assert given == ["back"]
+
+
 def test_no_repeat_of_a_fast_variant_is_left_out() -> None:
     assert list(rounds_of(SLOW_MS, 30)) == list(range(30))
     assert sorted(rounds_of(SLOW_MS + 1, 30)) == [0, 5, 10, 14, 19, 24, 29]
