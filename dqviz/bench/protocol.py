@@ -27,8 +27,8 @@ from dqviz.errors import BadInput, Unavailable
 
 SAMPLE_MS = 2.0
 """A sample repeats a fast operation until it takes about this long, so that the clock's own cost does not count."""
-SLOW_MS, SLOW_REPEATS = 500.0, 7
-"""A variant that takes longer than this a call is sampled in 7 of the rounds, spread evenly, and says so in `repeats`.
+SLOW_MS, SLOW_REPEATS = 500.0, 5
+"""A variant that takes longer than this a call is sampled in 5 of the rounds, spread evenly, and says so in `repeats`.
 
 Every other variant is sampled in all of them (30 when not told otherwise). Half a second is far above what disturbs a
 short call, and 30 forward passes of PyG on a large graph would take most of the time of a run.

@@ -17,7 +17,7 @@ COLUMNS = ("op", "backend", "precision", "graph", "threads", "median_ms", "p10_m
 COMPARED = (*COLUMNS, "speedup", "speedup_pyg", "bandwidth_share")
 Threads = Annotated[str, typer.Option(help="Threads of every variant; several with commas: 1,2.")]
 Bits = Annotated[str, typer.Option(help="Bit widths of the integer variants, with commas.")]
-Repeats = Annotated[int, typer.Option(help="Samples of every variant, interleaved; 7 of one that takes over 0.5 s.")]
+Repeats = Annotated[int, typer.Option(help="Samples of every variant, interleaved; 5 of one that takes over 0.5 s.")]
 Graph = Annotated[str, typer.Option(help="cora, computers, slashdot, arxiv-size, reddit-size, heavy-1k to heavy-80k.")]
 Features = Annotated[int, typer.Option(help="Columns of the feature matrix.")]
 Force = Annotated[bool, typer.Option("--force", help="Time on a busy machine all the same.")]

@@ -79,7 +79,7 @@ def test_a_slow_variant_is_sampled_less_often_and_says_so(monkeypatch: pytest.Mo
     found = measure({"slow": lambda: variant("slow", 0.006), "fast": lambda: variant("fast", 0.0025)}, repeats=20)
     assert (found["slow"].repeats, found["fast"].repeats) == (SLOW_REPEATS, 20)
     places = [place for place, name in enumerate(calls) if name == "slow"]
-    assert places[-1] - places[2] > 15, "spread over the rounds, not one after the other"
+    assert places[-1] - places[2] > 12, "spread over the rounds, not one after the other"
 
 
 def test_kept_memory_is_given_back_before_it_fills_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_kept_memory_is_given_back_before_it_fills_the_machine(monkeypatch: pyte
 
 def test_no_repeat_of_a_fast_variant_is_left_out() -> None:
     assert list(rounds_of(SLOW_MS, 30)) == list(range(30))
-    assert sorted(rounds_of(SLOW_MS + 1, 30)) == [0, 5, 10, 14, 19, 24, 29]
+    assert sorted(rounds_of(SLOW_MS + 1, 30)) == [0, 7, 14, 22, 29]
     assert len(rounds_of(SLOW_MS + 1, 5)) == 5
 
 
