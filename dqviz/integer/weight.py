@@ -58,7 +58,7 @@ def packed_weight(codes: Int8, planes: int) -> PackedWeight:
         laid[plane, : len(part), :channels] = part
     sums = np.zeros(outputs, np.int32)
     sums[:channels] = codes.sum(axis=0, dtype=np.int32)
-    fours = laid.reshape(planes, blocks, 4, outputs).transpose(0, 1, 3, 2)
+    fours = laid.reshape(planes, blocks, 4, outputs // 64, 64).transpose(0, 3, 1, 4, 2)
     return PackedWeight(np.ascontiguousarray(fours), sums)
 
 

@@ -70,7 +70,8 @@ class AttentionJob(Structure):
         ("threads", c_int32), ("heads", c_int32), ("table_first", c_int32), ("zero_point", c_int32),
         ("inverse", c_float), ("low", c_float), ("high", c_float), ("pad", c_float),
         ("ptr", c_void_p), ("indices", c_void_p), ("source", c_void_p), ("target", c_void_p), ("stride", c_int64),
-        ("table", c_void_p), ("num_rows", c_int64), ("rows", c_void_p), ("weights", c_void_p), ("weight_sums", c_void_p), ("live", c_void_p),
+        ("table", c_void_p), ("num_rows", c_int64), ("rows", c_void_p), ("weights", c_void_p), ("weight_sums", c_void_p),
+        ("live", c_void_p),
     ]  # fmt: skip
 
 

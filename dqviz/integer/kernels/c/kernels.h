@@ -13,7 +13,7 @@
 
 enum { SUMS = 0, CODES = 1, REALS = 2 };           /* what leaves a kernel: int32 sums, codes, float32 */
 enum { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3 }; /* instruction sets */
-enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
+enum { MAX_HEADS = 16, ROWS = 5, LANES = 16 };
 
 /* y = float32((sum * rows[row]) * multiplier + second * also + offset); code = rint(clip(y, low, high)) + zero_point.
    multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says that no offset is large:
@@ -59,13 +59,14 @@ typedef struct {
     float *head, *tail, *out;
 } SpmmFloat;
 
-/* out = (x - zero) (w - weight_zero). Weights come packed: planes of x, then blocks of four inputs, then outputs. */
+/* out = (x - zero) (w - weight_zero). Weights come packed: planes of x, then tiles of 64
+   outputs, then blocks of four inputs, so that a tile is read from one place. */
 typedef struct Gemm {
     int32_t level, threads, inner, channels;
     int32_t x_bits, zero, weight_zero, unused;
     const uint8_t *x;
     int64_t x_bytes;
-    const int8_t *weights;      /* [planes, ceil(P / 4), padded channels, 4] */
+    const int8_t *weights;      /* [planes, padded channels / 64, ceil(P / 4), 64, 4] */
     const int32_t *column_sums; /* [padded channels] */
     int64_t num_rows;
     void *out;
