@@ -27,7 +27,7 @@ from variants import REFERENCE, VARIANTS, same, same_everywhere, small_work_is_s
 from dqviz.errors import BadInput
 from dqviz.integer.codes import Codes, Grid, quantize
 from dqviz.integer.csr import Csr
-from dqviz.integer.epilogue import Dequantize, Requantize
+from dqviz.integer.epilogue import Dequantize, Requantize, elu_thresholds
 from dqviz.integer.kernels import BACKENDS, best, make, native
 from dqviz.integer.kernels.base import INT32_MAX, accumulator
 from dqviz.integer.kernels.native import Native
@@ -227,3 +227,21 @@ def test_an_unknown_backend_lists_the_choices() -> None:
     with pytest.raises(BadInput, match="native, numba, reference"):
         make("cuda")
     assert best() in BACKENDS.names()
+
+
+@pytest.mark.parametrize("inverse", [3.0, 20.0, 57.3, 250.0])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_elu_decided_by_a_polynomial_is_that_of_the_thresholds(inverse: float, bits: int) -> None:
+    """Away from ties a polynomial decides, near them the thresholds do: the same codes as the reference, always."""
+    whole = GRAPHS["heavy tail, int16"]
+    matrix = Csr(whole.indptr, whole.indices, np.clip(whole.weights, 0, 127).astype(np.int8), whole.num_cols)
+    grid = Grid(float(np.float32(1 / inverse)), -(1 << bits - 1) + min(int(inverse), 1 << bits - 1), bits)
+    thresholds = elu_thresholds(grid.inverse, grid.zero_point - grid.qmin)
+    for channels in (16, 130):
+        x = codes(matrix.num_cols, channels)
+        for step in (1e-3, 1 / 512, 0.05):
+            epilogue = Requantize(np.full(channels, step), np.linspace(-3, 1, channels), False, grid,
+                                  thresholds=thresholds)  # fmt: skip
+            expected = REFERENCE.spmm(matrix, x, epilogue=epilogue)
+            for level in native.levels():
+                same(Native(1, level).spmm(matrix, x, epilogue=epilogue), expected)

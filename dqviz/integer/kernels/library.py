@@ -25,7 +25,8 @@ class Finish(Structure):
         ("kind", c_int32), ("bits", c_int32), ("zero_point", c_int32), ("num_thresholds", c_int32),
         ("low", c_float), ("high", c_float),
         ("multiplier", c_void_p), ("offset", c_void_p), ("multiplier32", c_void_p), ("offset32", c_void_p),
-        ("thresholds", c_void_p), ("rows", c_void_p), ("also", c_void_p), ("fast", c_int32), ("tie", c_float),
+        ("thresholds", c_void_p), ("rows", c_void_p), ("also", c_void_p),
+        ("fast", c_int32), ("tie", c_float), ("elu", c_float), ("pad", c_float),
     ]  # fmt: skip
 
 
@@ -67,11 +68,11 @@ class QuantizeJob(Structure):
 
 class AttentionJob(Structure):
     _fields_: ClassVar = [
-        ("threads", c_int32), ("heads", c_int32), ("table_first", c_int32), ("zero_point", c_int32),
+        ("threads", c_int32), ("heads", c_int32), ("table_first", c_int32), ("level", c_int32),
         ("inverse", c_float), ("low", c_float), ("high", c_float), ("pad", c_float),
         ("ptr", c_void_p), ("indices", c_void_p), ("source", c_void_p), ("target", c_void_p), ("stride", c_int64),
-        ("table", c_void_p), ("num_rows", c_int64), ("rows", c_void_p), ("weights", c_void_p), ("weight_sums", c_void_p),
-        ("live", c_void_p),
+        ("table", c_void_p), ("num_rows", c_int64), ("rows", c_void_p), ("weights", c_void_p),
+        ("weight_sums", c_void_p), ("live", c_void_p),
     ]  # fmt: skip
 
 
@@ -83,6 +84,13 @@ class EntriesJob(Structure):
     ]  # fmt: skip
 
 
+class UnpackJob(Structure):
+    _fields_: ClassVar = [
+        ("level", c_int32), ("threads", c_int32), ("channels", c_int32), ("bits", c_int32), ("x", c_void_p),
+        ("x_bytes", c_int64), ("num_rows", c_int64), ("out", c_void_p),
+    ]  # fmt: skip
+
+
 class Step(Structure):
     _fields_: ClassVar = [("kind", c_int32), ("threads", c_int32), ("job", c_void_p)]
 
@@ -91,8 +99,8 @@ class Program(Structure):
     _fields_: ClassVar = [("threads", c_int32), ("count", c_int32), ("steps", c_void_p)]
 
 
-STRUCTS = (Finish, SpmmJob, SpmmFloatJob, GemmJob, QuantizeJob, AttentionJob, EntriesJob, Step, Program)
-ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob)
+STRUCTS = (Finish, SpmmJob, SpmmFloatJob, GemmJob, QuantizeJob, AttentionJob, EntriesJob, UnpackJob, Step, Program)
+ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob, UnpackJob)
 KINDS: dict[type[Structure], int] = {struct: kind for kind, struct in enumerate(ORDER)}
 """The order of SHARES in kernels.c."""
 

@@ -23,11 +23,10 @@ from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.graph import SparseRows
 from dqviz.integer.kernels.base import INT32_MAX, Backend, Output, need_requantize
 from dqviz.integer.kernels.buffers import Buffers
+from dqviz.integer.kernels.finishing import LANES, bounds, finish_of
 from dqviz.integer.kernels.library import (
     CODES,
     LEVELS,
-    REALS,
-    SUMS,
     AttentionJob,
     EntriesJob,
     Finish,
@@ -37,6 +36,7 @@ from dqviz.integer.kernels.library import (
     SpmmFloatJob,
     SpmmJob,
     Tape,
+    UnpackJob,
     address,
     levels,
     library,
@@ -49,9 +49,7 @@ from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
 from dqviz.registry import Entry
 
-LANES, TILE, MAX_HEADS = 16, 64, 16
-LARGE = 2048
-"""Offsets (in steps) below which float32 decides a code that is not near a tie (avx512.c)."""
+TILE, MAX_HEADS = 64, 16
 SMALL = 1 << 15
 """Products below which a second thread costs more than it saves (calling one takes some microseconds)."""
 
@@ -108,9 +106,7 @@ class Native(Numba):
     def coefficients(self, matrix: Csr, scores: Codes, softmax: Softmax) -> Quads:
         """Softmax in codes, laid out for `weighted`."""
         layout, heads = matrix.layout, scores.channels // 2
-        if scores.is_packed:  # 4 bits and less are read one to a byte here
-            self.tape = None
-        codes = np.ascontiguousarray(scores.values)
+        codes = np.ascontiguousarray(self.spread_out(scores).data)
         source = address(codes) or 0
         weights = np.empty((layout.room, heads), np.uint8)
         weights[GROUP * int(layout.ptr[-1]) :] = 0
@@ -118,7 +114,7 @@ class Native(Numba):
         threads = self.shares_of(layout.room * heads)
         rows, _ = layout.shares(threads)
         job = AttentionJob(
-            threads, heads, softmax.first, 0, softmax.out.inverse, 0, softmax.high, 0, address(layout.ptr),
+            threads, heads, softmax.first, self.level, softmax.out.inverse, 0, softmax.high, 0, address(layout.ptr),
             address(layout.indices), source, source + heads, 2 * heads, address(softmax.table), layout.num_rows,
             address(rows), address(weights), address(sums), address(layout.live),
         )  # fmt: skip
@@ -127,21 +123,33 @@ class Native(Numba):
 
     def weighted(self, quads: Quads, x: Codes, own: float, epilogue: Epilogue | None) -> Output:
         """The product for weights that fit a byte, of one head or several."""
-        x = x.packed()
+        x = self.spread_out(x) if quads.heads > 1 else x.packed()
         layout, threads = quads.layout, self.shares_of(quads.layout.room * x.channels)
         rows, groups = layout.shares(threads)
         head, tail = np.empty((2, threads, x.channels), np.int32)
         finish, kept = finish_of(epilogue, x.channels)
         out = self.result(layout.num_rows, x.channels, epilogue)
         spread = spread_of(x.channels, quads.heads) if quads.heads > 1 else None
+        bits = x.params.bits if x.is_packed else 8
         job = SpmmJob(
-            self.level, threads, x.channels, quads.heads, x.params.bits, x.params.zero_point, quads.nonnegative,
+            self.level, threads, x.channels, quads.heads, bits, x.params.zero_point, quads.nonnegative,
             quads.fits_int8, own, address(layout.ptr), address(layout.indices), address(quads.weights),
             address(quads.weight_sums), address(spread), address(x.data), x.data.strides[0],
             address(rows), address(groups), address(head), address(tail), address(out), out.strides[0], finish,
         )  # fmt: skip
         self.do(job, threads, quads, x, rows, groups, head, tail, out, spread, kept)
         return wrapped(out, x.channels, epilogue)
+
+    def spread_out(self, x: Codes) -> Codes:
+        """One code to a byte: with heads a packed byte meets two weights, so it is unpacked once and not each time."""
+        if not x.is_packed:
+            return x
+        out = np.ascontiguousarray(self._buffers.empty((len(x.data), x.channels), np.int8))
+        threads = self.shares_of(out.size)
+        job = UnpackJob(self.level, threads, x.channels, x.params.bits, address(x.data), x.data.strides[0], len(out),
+                        address(out))  # fmt: skip
+        self.do(job, threads, x, out)
+        return Codes(out, x.params, x.channels)
 
     def gemm(self, x: Codes, weight: Weight, epilogue: Epilogue | None = None) -> Output:
         rows, channels = len(x.data), weight.codes.shape[1]
@@ -251,38 +259,6 @@ def spread_of(channels: int, heads: int) -> npt.NDArray[np.uint8]:
 
 def wrapped(out: npt.NDArray[Any], channels: int, epilogue: Epilogue | None) -> Output:
     return Codes(out, epilogue.out, channels) if isinstance(epilogue, Requantize) else cast(Output, out)
-
-
-def bounds(grid: Grid, relu: bool) -> tuple[float, float]:
-    """Where rounded steps are clipped, before the zero point is added; ReLU is a bound like any other."""
-    low, high = grid.qmin - grid.zero_point, grid.qmax - grid.zero_point
-    return float(max(low, 0) if relu else low), float(high)
-
-
-def finish_of(epilogue: Epilogue | None, channels: int) -> tuple[Finish, tuple[Any, ...]]:
-    """The struct, and the arrays it points to: they must live as long as it is used."""
-    if epilogue is None:
-        return Finish(SUMS), ()
-    also = None if epilogue.also is None else padded(np.broadcast_to(epilogue.also, (channels,)))
-    rows = None if epilogue.rows is None else np.ascontiguousarray(epilogue.rows, np.float64)
-    arrays = (*epilogue.padded(channels, LANES), getattr(epilogue, "thresholds", None), rows, also)
-    places = [address(array) for array in arrays]
-    if not isinstance(epilogue, Requantize):
-        return Finish(REALS, 32, 0, 0, 0, 0, *places, 0, 0), arrays
-    grid, offset, steps = epilogue.out, epilogue.largest_offset, epilogue.thresholds
-    # Where a result is not clipped, |y| <= 2^bits and |sum M| <= |y| + |B|: (4 |sum M| + |B| + |y|) 2^-24, and as much
-    # again for the zero point that is added before rounding.
-    noise = 10 * (offset + 2.0 ** (grid.bits + 1)) * 2.0**-24
-    count = 0 if steps is None else len(steps)
-    head = (CODES, grid.bits, grid.zero_point, count, *bounds(grid, epilogue.relu))
-    return Finish(*head, *places, offset < LARGE and also is None, 0.5 - noise), arrays
-
-
-def padded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Whole vectors, for kernels that read nothing less."""
-    out = np.zeros(-(-len(values) // LANES) * LANES)
-    out[: len(values)] = values
-    return out
 
 
 ENTRY: Entry[Backend] = Entry("native", "C kernels: AVX-512 VNNI, AVX2 or plain C, chosen at run time.", Native,

@@ -221,6 +221,37 @@ typedef struct {
     double *multiplier, *offset;
 } Ordered;
 
+/* ELU in steps, exactly: a negative y becomes minus the number of thresholds above it. */
+INLINE __m512 elu_exact(const Finish *f, __m512 y) {
+    const __mmask16 negative = _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ);
+    if (!negative)
+        return y;
+    __m512 steps = _mm512_setzero_ps();
+    for (int32_t t = 0; t < f->num_thresholds; t++)
+        steps = _mm512_mask_sub_ps(steps, _mm512_cmp_ps_mask(y, _mm512_set1_ps(f->thresholds[t]), _CMP_LT_OQ), steps,
+                                   _mm512_set1_ps(1.0f));
+    return _mm512_mask_mov_ps(y, negative, steps);
+}
+
+/* ELU in steps, off by less than 2e-6 of f->elu steps: elu (2^(y log2(e) / elu) - 1), a polynomial of degree 6 (its
+   error is 1e-7). What it decides is decided again where it is near a tie. */
+INLINE __m512 elu_near(const Finish *f, __m512 y) {
+    const __m512 power = _mm512_mul_ps(_mm512_min_ps(y, _mm512_setzero_ps()), _mm512_set1_ps(1.44269504f / f->elu));
+    const __m512 bounded = _mm512_max_ps(power, _mm512_set1_ps(-100.0f));
+    const __m512 whole = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT);
+    const __m512 part = _mm512_sub_ps(bounded, whole);
+    __m512 p = _mm512_set1_ps(1.5403530e-4f);
+    p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(1.3333558e-3f));
+    p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(9.6181291e-3f));
+    p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(5.5504109e-2f));
+    p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(2.4022651e-1f));
+    p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(6.9314718e-1f));
+    p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(1.0f));
+    const __m512 unit = _mm512_set1_ps(f->elu);
+    const __m512 below = _mm512_fmsub_ps(_mm512_scalef_ps(p, whole), unit, unit);
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ), below);
+}
+
 /* Rounded steps of sixteen sums in float64, clipped, plus f->zero_point and `base`. */
 INLINE __m512i exact16(const Finish *f, const double *multiplier, const double *offset, double factor, __m512i sums,
                        int32_t base) {
@@ -229,6 +260,8 @@ INLINE __m512i exact16(const Finish *f, const double *multiplier, const double *
     low = _mm512_add_pd(_mm512_mul_pd(low, _mm512_loadu_pd(multiplier)), _mm512_loadu_pd(offset));
     high = _mm512_add_pd(_mm512_mul_pd(high, _mm512_loadu_pd(multiplier + 8)), _mm512_loadu_pd(offset + 8));
     __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+    if (f->thresholds)
+        y = elu_exact(f, y);
     y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
     return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point + base));
 }
@@ -238,12 +271,14 @@ INLINE __m512i exact16(const Finish *f, const double *multiplier, const double *
    float64, and the tile is done again. (Where y is not clipped, float32 is off by less than
    (4 |sum M| + |B| + |y|) 2^-24; f->tie is 0.5 less that, for |sum M| <= |y| + |B|.) */
 #define MAGIC 12582912.0f
-INLINE __m512i quick16(const float *multiplier, const float *offset, __m512 factor, int has_factor, __m512 low,
-                       __m512 high, __m512i sums, __m512 *far) {
+INLINE __m512i quick16(const Finish *f, const float *multiplier, const float *offset, __m512 factor, int has_factor,
+                       int has_elu, __m512 moved, __m512 low, __m512 high, __m512i sums, __m512 *far) {
     __m512 value = _mm512_cvtepi32_ps(sums);
     if (has_factor)
         value = _mm512_mul_ps(value, factor);
-    const __m512 y = _mm512_fmadd_ps(value, _mm512_loadu_ps(multiplier), _mm512_loadu_ps(offset));
+    __m512 y = _mm512_fmadd_ps(value, _mm512_loadu_ps(multiplier), _mm512_loadu_ps(offset));
+    if (has_elu)
+        y = _mm512_add_ps(elu_near(f, _mm512_sub_ps(y, moved)), moved);
     const __m512 rounded = _mm512_add_ps(y, _mm512_set1_ps(MAGIC));
     const __m512 rest = _mm512_sub_ps(y, _mm512_sub_ps(rounded, _mm512_set1_ps(MAGIC)));
     *far = _mm512_range_ps(*far, rest, 11); /* the larger magnitude */
@@ -273,7 +308,8 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, int64_t ro
     const __m512i field = _mm512_set1_epi32((1 << width) - 1);
     const double factor = f->rows ? f->rows[row] : 1;
     const __m512 factor32 = _mm512_set1_ps((float)factor);
-    const int has_factor = f->rows != NULL;
+    const int has_factor = f->rows != NULL, has_elu = f->thresholds != NULL;
+    const __m512 moved = _mm512_set1_ps((float)(f->zero_point + base));
     for (int v = 0; v < (vectors ? vectors : 1); v++) {
         const int64_t at = (int64_t)(offset / 64 + v) * parts * planes * 16;
         __m512i packed[4];
@@ -282,8 +318,8 @@ INLINE void emit(const Spmm *job, const Tile *tile, const Ordered *o, int64_t ro
             packed[i] = _mm512_setzero_si512();
             for (int p = 0; p < planes; p++) {
                 const int64_t here = at + (i * planes + p) * 16;
-                const __m512i code = quick16(o->multiplier32 + here, o->offset32 + here, factor32, has_factor, low, high,
-                                             tile->acc[v][i][p], &far);
+                const __m512i code = quick16(f, o->multiplier32 + here, o->offset32 + here, factor32, has_factor, has_elu,
+                                             moved, low, high, tile->acc[v][i][p], &far);
                 packed[i] = _mm512_or_si512(packed[i],
                                             _mm512_slli_epi32(_mm512_and_si512(code, field), (unsigned)(p * width)));
             }
@@ -375,16 +411,18 @@ INLINE void emit_reals(const Spmm *job, const Tile *tile, int64_t row, float *ou
         TILES(BITS, MOST, NONNEGATIVE, HEADED, STORE, 0);                                                              \
     }                                                                                                                  \
     static void NAME##_codes(const Spmm *job, int64_t here, int64_t last, const Ordered *o, int32_t zero,              \
-                             int32_t bytes) {                                                                          \
+                             int32_t bytes, uint8_t *space) {                                                                          \
         for (; here < last; here++) {                                                                                  \
             const int64_t first = job->ptr[here], stop = job->ptr[here + 1];                                           \
-            uint8_t *out = (uint8_t *)job->out + here * job->out_bytes;                                                \
+            uint8_t *row = (uint8_t *)job->out + here * job->out_bytes, *out = space ? space : row;                    \
             if (job->finish.kind == REALS)                                                                             \
                 TILES(BITS, MOST, NONNEGATIVE, HEADED, REAL, 0);                                                       \
             else if (bytes % 64)                                                                                            \
                 TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT, 0);                                                       \
             else                                                                                                       \
                 TILES(BITS, MOST, NONNEGATIVE, HEADED, EMIT, 1);                                                       \
+            if (space)                                                                                                 \
+                avx512_set.pack((const int8_t *)space, job->channels, job->finish.bits, row);                          \
         }                                                                                                              \
     }
 CASE(whole_u, 8, 4, 1, 0)
@@ -422,13 +460,13 @@ static int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
     const Finish *f = &job->finish;
     const int planes = planes_of(job->x_bits);
     const int reals = f->kind == REALS && !f->also && bytes_of(job->channels, job->x_bits) <= 32;
-    const int codes = f->kind == CODES && f->fast && !f->thresholds && planes_of(f->bits) == planes;
+    const int codes = f->kind == CODES && f->fast && (planes_of(f->bits) == planes || planes == 1);
     if (!(reals || codes) || job->own != 0 || (job->heads > 1 && planes > 1))
         return 0;
     const int32_t bytes = bytes_of(job->channels, job->x_bits), vectors = (bytes + 63) / 64;
     const int planar = bytes > 32, parts = planar ? 4 : bytes > 16 ? 2 : 1, u = chosen(job);
     const int64_t lanes = (int64_t)vectors * parts * planes * 16;
-    double *space = aligned_alloc(64, (size_t)lanes * 24);
+    double *space = aligned_alloc(64, (size_t)lanes * 24 + (size_t)padded(job->channels));
     if (!space)
         return 0;
     const Ordered o = {(float *)(space + 2 * lanes), (float *)(space + 2 * lanes) + lanes, space, space + lanes};
@@ -442,14 +480,15 @@ static int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
         o.offset32[at] = (float)(o.offset[at] + f->zero_point + (planes == 1 ? 0 : 1 << (f->bits - 1)));
     }
     const int32_t zero = job->zero + bias_of(job);
+    uint8_t *codes_row = codes && planes_of(f->bits) != planes ? (uint8_t *)(o.offset32 + lanes) : NULL;
     if (job->heads > 1)
-        (u ? whole_uh_codes : whole_sh_codes)(job, first, last, &o, zero, bytes);
+        (u ? whole_uh_codes : whole_sh_codes)(job, first, last, &o, zero, bytes, codes_row);
     else if (job->x_bits == 8)
-        (u ? whole_u_codes : whole_s_codes)(job, first, last, &o, zero, bytes);
+        (u ? whole_u_codes : whole_s_codes)(job, first, last, &o, zero, bytes, codes_row);
     else if (job->x_bits == 2)
-        (u ? quarters_u_codes : quarters_s_codes)(job, first, last, &o, zero, bytes);
+        (u ? quarters_u_codes : quarters_s_codes)(job, first, last, &o, zero, bytes, codes_row);
     else
-        (u ? halves_u_codes : halves_s_codes)(job, first, last, &o, zero, bytes);
+        (u ? halves_u_codes : halves_s_codes)(job, first, last, &o, zero, bytes, codes_row);
     free(space);
     return 1;
 }
@@ -492,6 +531,31 @@ INLINE __m512i unsigned_bytes(__m512i four, int planes, int shift, __m512i mask,
     return planes == 1 ? _mm512_xor_si512(four, flip) : _mm512_and_si512(_mm512_srli_epi16(four, (unsigned)shift), mask);
 }
 
+/* Six rows times 64 outputs, one plane: named sums, because GCC keeps arrays of 24 registers in memory (three times
+   slower). 24 sums, four columns, one row's four bytes and a constant leave two registers. */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define LOAD_ROW(r)                                                                                                    \
+    __m512i s##r##0 = sum[r][0], s##r##1 = sum[r][1], s##r##2 = sum[r][2], s##r##3 = sum[r][3];                        \
+    const uint8_t *x##r = x + r * step;
+#define ADD_ROW(r)                                                                                                     \
+    u = unsigned_bytes(_mm512_set1_epi32(*(const int32_u *)(x##r + 4 * b)), planes, shift, mask, flip);                \
+    s##r##0 = dot(s##r##0, u, c0), s##r##1 = dot(s##r##1, u, c1);                                                      \
+    s##r##2 = dot(s##r##2, u, c2), s##r##3 = dot(s##r##3, u, c3);
+#define KEEP_ROW(r) sum[r][0] = s##r##0, sum[r][1] = s##r##1, sum[r][2] = s##r##2, sum[r][3] = s##r##3;
+typedef int32_t __attribute__((aligned(1), may_alias)) int32_u;
+
+INLINE void tile_64(const uint8_t *x, int64_t step, const int8_t *w, int32_t blocks, int planes, int shift, __m512i mask,
+                    __m512i flip, __m512i (*sum)[4]) {
+    EACH_ROW(LOAD_ROW)
+    for (int32_t b = 0; b < blocks; b++, w += 256) {
+        const __m512i c0 = _mm512_loadu_si512(w), c1 = _mm512_loadu_si512(w + 64);
+        const __m512i c2 = _mm512_loadu_si512(w + 128), c3 = _mm512_loadu_si512(w + 192);
+        __m512i u;
+        EACH_ROW(ADD_ROW)
+    }
+    EACH_ROW(KEEP_ROW)
+}
+
 /* `count` rows times 16 * `vectors` outputs in registers; fields are parted by a shift and a mask, once for all outputs.
    The sums are centred for the zero point of x. */
 INLINE void block(const Gemm *job, int64_t row, int count, int64_t from, int vectors, int bits, __m512i (*sum)[4]) {
@@ -507,7 +571,10 @@ INLINE void block(const Gemm *job, int64_t row, int count, int64_t from, int vec
     const int32_t whole = bytes / 4;
     for (int p = 0; p < planes; p++) {
         const int8_t *w = job->weights + ((int64_t)p * outputs + from / 64 * 64) * blocks * 4 + from % 64 * 4;
-        /* One row's four bytes at a time: 24 sums, four columns and this leave no register to spare. */
+        if (count == ROWS && vectors == 4) {
+            tile_64(x, step, w, whole, planes, p * width, mask, flip, sum);
+            w += 256 * (int64_t)whole;
+        } else
         for (int32_t b = 0; b < whole; b++, w += 256) {
             __m512i column[4];
             UNROLL for (int v = 0; v < vectors; v++)
@@ -641,16 +708,8 @@ static int avx512_gemm(const Gemm *job, int64_t row, int64_t last, int8_t *space
 }
 
 INLINE __m512i codes_of(const Finish *f, __m512 y) {
-    if (f->thresholds) {
-        const __mmask16 negative = _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ);
-        if (negative) {
-            __m512 steps = _mm512_setzero_ps();
-            for (int32_t t = 0; t < f->num_thresholds; t++)
-                steps = _mm512_mask_sub_ps(steps, _mm512_cmp_ps_mask(y, _mm512_set1_ps(f->thresholds[t]), _CMP_LT_OQ),
-                                           steps, _mm512_set1_ps(1.0f));
-            y = _mm512_mask_mov_ps(y, negative, steps);
-        }
-    }
+    if (f->thresholds)
+        y = elu_exact(f, y);
     y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
     return _mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(f->zero_point));
 }
@@ -698,6 +757,47 @@ static void avx512_quantize(const Finish *f, const float *x, float inverse, int3
         const __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + k), by);
         _mm512_mask_cvtepi32_storeu_epi8(out + k, mask, codes_of(f, y));
     }
+}
+
+/* Up to eight heads side by side; entry after entry, as the reference adds them. Rows of up to KEPT entries keep their
+   exponentials, longer ones look them up twice. */
+enum { KEPT = 128 };
+
+INLINE __m512d exponentials(const Attention *job, int64_t entry, __m256i target, __mmask8 heads) {
+    const int8_t *source = job->source + (int64_t)job->indices[entry] * job->stride;
+    const __m256i sum = _mm256_add_epi32(_mm256_cvtepi8_epi32(_mm_maskz_loadu_epi8(heads, source)), target);
+    return _mm512_mask_i32gather_pd(_mm512_setzero_pd(), heads, sum, job->table, 8);
+}
+
+static void avx512_attention(const Attention *job, int64_t row) {
+    const __mmask8 heads = (__mmask8)mask_of(job->heads);
+    const int64_t first = 4 * job->ptr[row];
+    int64_t stop = 4 * job->ptr[row + 1];
+    while (stop > first && !job->live[stop - 1])
+        stop--;
+    const __m256i target = _mm256_sub_epi32(
+        _mm256_cvtepi8_epi32(_mm_maskz_loadu_epi8(heads, job->target + row * job->stride)),
+        _mm256_set1_epi32(job->table_first));
+    __m512d kept[KEPT], total = _mm512_setzero_pd();
+    for (int64_t entry = first; entry < stop; entry++) {
+        const __m512d e = exponentials(job, entry, target, heads);
+        if (entry - first < KEPT)
+            kept[entry - first] = e;
+        total = _mm512_add_pd(total, e);
+    }
+    __m256i sums = _mm256_setzero_si256();
+    for (int64_t entry = first; entry < stop; entry++) {
+        const __m512d e = entry - first < KEPT ? kept[entry - first] : exponentials(job, entry, target, heads);
+        const __m256 share = _mm512_cvtpd_ps(_mm512_maskz_div_pd(heads, e, total));
+        __m256 y = _mm256_mul_ps(share, _mm256_set1_ps(job->inverse));
+        y = _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(job->low)), _mm256_set1_ps(job->high));
+        const __m256i weight = _mm256_maskz_cvtps_epi32(heads, y);
+        sums = _mm256_add_epi32(sums, weight);
+        _mm256_mask_cvtepi32_storeu_epi8(job->weights + entry * job->heads, heads, weight);
+    }
+    for (int64_t entry = stop; entry < 4 * job->ptr[row + 1]; entry++)
+        memset(job->weights + entry * job->heads, 0, (size_t)job->heads);
+    _mm256_mask_storeu_epi32(job->weight_sums + row * job->heads, heads, sums);
 }
 
 static void avx512_entries(const float *x, int64_t n, float inverse, float low, float high, uint8_t *out) {
@@ -749,7 +849,7 @@ void avx512_unpack(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes
 }
 
 const Set avx512_set = {avx512_sums,     avx512_rows, avx512_gemm, avx512_sums_float, avx512_products, avx512_finish,
-                        avx512_quantize, avx512_entries, avx512_pack, avx512_unpack};
+                        avx512_quantize, avx512_attention, avx512_entries, avx512_pack, avx512_unpack};
 #else
 const Set avx512_set;
 #endif

@@ -47,8 +47,9 @@ EXPORT void dqviz_sizes(int32_t *out) {
     out[4] = (int32_t)sizeof(Quantize);
     out[5] = (int32_t)sizeof(Attention);
     out[6] = (int32_t)sizeof(Entries);
-    out[7] = (int32_t)sizeof(Step);
-    out[8] = (int32_t)sizeof(Program);
+    out[7] = (int32_t)sizeof(Unpack);
+    out[8] = (int32_t)sizeof(Step);
+    out[9] = (int32_t)sizeof(Program);
 }
 
 /* Rows of equal number for each share. */
@@ -265,8 +266,13 @@ static void quantize_share(const void *argument, int32_t share, int32_t shares) 
 static void attention_share(const void *argument, int32_t share, int32_t shares) {
     const Attention *job = argument;
     const int32_t heads = job->heads;
+    const Set *set = set_of(job->level);
     (void)shares;
     for (int64_t row = job->rows[share]; row < job->rows[share + 1]; row++) {
+        if (set->attention && heads <= 8) {
+            set->attention(job, row);
+            continue;
+        }
         const int8_t *target = job->target + row * job->stride;
         const int64_t first = 4 * job->ptr[row], stop = 4 * job->ptr[row + 1];
         double total[MAX_HEADS] = {0};
@@ -315,10 +321,19 @@ static void entries_share(const void *argument, int32_t share, int32_t shares) {
         }
 }
 
+static void unpack_share(const void *argument, int32_t share, int32_t shares) {
+    const Unpack *job = argument;
+    int64_t row, last;
+    cut(job->num_rows, share, shares, &row, &last);
+    for (; row < last; row++)
+        set_of(job->level)->unpack(job->x + row * job->x_bytes, job->channels, job->bits, job->out + row * job->channels);
+}
+
 typedef void (*Share)(const void *job, int32_t share, int32_t shares);
 typedef void (*End)(const void *job);
-static const Share SHARES[] = {spmm_share, gemm_share, quantize_share, entries_share, spmm_float_share, attention_share};
-static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL};
+static const Share SHARES[] = {spmm_share, gemm_share, quantize_share, entries_share, spmm_float_share, attention_share,
+                               unpack_share};
+static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL, NULL};
 
 /* Threads that wait for programs. A team belongs to who made it; nothing here is shared between teams. */
 typedef struct Team {

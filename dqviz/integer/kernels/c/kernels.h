@@ -13,7 +13,7 @@
 
 enum { SUMS = 0, CODES = 1, REALS = 2 };           /* what leaves a kernel: int32 sums, codes, float32 */
 enum { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3 }; /* instruction sets */
-enum { MAX_HEADS = 16, ROWS = 5, LANES = 16 };
+enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
 
 /* y = float32((sum * rows[row]) * multiplier + second * also + offset); code = rint(clip(y, low, high)) + zero_point.
    multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says that no offset is large:
@@ -26,7 +26,7 @@ typedef struct {
     const float *multiplier32, *offset32, *thresholds;
     const double *rows, *also; /* a factor of each row, the multiplier of a second sum; NULL where there is none */
     int32_t fast;
-    float tie;
+    float tie, elu, pad; /* elu: steps of one unit, where there are thresholds */
 } Finish;
 
 /* out[v] = sum over entries (u, w) of w (x[u] - zero) + own (x[v] - zero). Share i does groups [groups[i], groups[i+1])
@@ -89,7 +89,7 @@ typedef struct {
 /* Codes of NORM for each edge and head: softmax over the entries of a row of leaky_relu(logit), in codes.
    table[s - table_first] = exp(leaky_relu(s * step)) in float64 for every possible sum s of two codes. */
 typedef struct {
-    int32_t threads, heads, table_first, zero_point;
+    int32_t threads, heads, table_first, level;
     float inverse, low, high, pad;
     const int64_t *ptr;
     const int32_t *indices;
@@ -113,6 +113,14 @@ typedef struct {
     uint8_t *weights;
     int32_t *weight_sums;
 } Entries;
+
+/* Packed codes one to a byte. */
+typedef struct {
+    int32_t level, threads, channels, bits;
+    const uint8_t *x;
+    int64_t x_bytes, num_rows;
+    int8_t *out;
+} Unpack;
 
 /* One job of a program: its kind (the order of SHARES in kernels.c) and how many threads share it. */
 typedef struct {
@@ -145,6 +153,8 @@ typedef struct {
     void (*products)(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
     void (*finish)(const Finish *f, const Row *row, int32_t n, void *out);
     void (*quantize)(const Finish *f, const float *x, float inverse, int32_t n, int8_t *out);
+    /* Weights and weight sums of one row of attention; NULL: the general loop does it. */
+    void (*attention)(const Attention *job, int64_t row);
     void (*entries)(const float *x, int64_t n, float inverse, float low, float high, uint8_t *out);
     void (*pack)(const int8_t *codes, int32_t n, int32_t bits, uint8_t *out);
     void (*unpack)(const uint8_t *packed, int32_t n, int32_t bits, int8_t *codes);
