@@ -170,7 +170,7 @@ class Native(Numba):
         rows, channels = len(pairs[0][0].data), pairs[0][1].codes.shape[1]
         finish, kept = finish_of(epilogue, channels)
         out = self.result(rows, channels, epilogue)
-        work = rows * sum(x.channels for x, _ in pairs) * channels // 16
+        work = rows * sum(x.channels for x, _ in pairs) * channels // 4
         threads, second = self.shares_of(work), None
         held: list[Any] = [kept, out]
         for x, weight in reversed(pairs):
@@ -187,13 +187,14 @@ class Native(Numba):
 
     def spmm_float(self, matrix: Csr, weights: Float32, x: Float32) -> Float32:
         layout = matrix.layout
-        rows, groups = layout.shares(self.threads)
-        head, tail = np.empty((2, self.threads, x.shape[1]), np.float32)
+        threads = self.shares_of(layout.room * x.shape[1])
+        rows, groups = layout.shares(threads)
+        head, tail = np.empty((2, threads, x.shape[1]), np.float32)
         out: Any = self._buffers.empty((matrix.num_rows, x.shape[1]), np.float32)
-        job = SpmmFloatJob(self.level, self.threads, x.shape[1], 0, address(layout.ptr), address(layout.indices),
+        job = SpmmFloatJob(self.level, threads, x.shape[1], 0, address(layout.ptr), address(layout.indices),
                          address(weights), address(x), address(rows), address(groups), address(head), address(tail),
                          address(out))  # fmt: skip
-        self.do(job, self.threads, layout, weights, x, rows, groups, head, tail, out)
+        self.do(job, threads, layout, weights, x, rows, groups, head, tail, out)
         return cast(Float32, out)
 
     def quantize_entries(self, x: SparseRows, params: Grid) -> Csr:

@@ -357,8 +357,16 @@ typedef struct Member {
 #else
 #define PAUSE() ((void)0)
 #endif
-/* Turns of a waiting loop (some tens of nanoseconds each) before a thread sleeps or gives way. */
-enum { PATIENCE = 2000 };
+/* Turns of a waiting loop (some tens of nanoseconds each) before a thread gives way, and before it sleeps. Giving way
+   early costs little on free cores, and where two threads have come to share one the other gets on at once. */
+enum { SHORT = 100, LONG = 2000 };
+
+static void wait_a_turn(int32_t turn) {
+    if (turn < SHORT)
+        PAUSE();
+    else
+        sched_yield();
+}
 
 static void meet(Team *team) {
     const int32_t round = atomic_load(&team->round);
@@ -368,9 +376,7 @@ static void meet(Team *team) {
         return;
     }
     for (int32_t turn = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round; turn++) {
-        PAUSE();
-        if (turn > PATIENCE)
-            sched_yield();
+        wait_a_turn(turn);
     }
 }
 
@@ -394,11 +400,11 @@ static void take_part(Team *team, const Program *program, int32_t share) {
 
 /* The next turn: watched for a while (programs often come one after the other), then slept for. */
 static int32_t next_turn(Team *team, int32_t seen) {
-    for (int32_t turn = 0; turn < PATIENCE; turn++) {
+    for (int32_t turn = 0; turn < LONG; turn++) {
         const int32_t now = atomic_load_explicit(&team->turn, memory_order_acquire);
         if (now != seen)
             return now;
-        PAUSE();
+        wait_a_turn(turn);
     }
     pthread_mutex_lock(&team->lock);
     while (atomic_load(&team->turn) == seen)
@@ -466,9 +472,6 @@ EXPORT void dqviz_run(Team *team, const Program *program) {
         call(team, (atomic_load(&team->turn) + 1) & 0x3fffffff);
     }
     take_part(team, program, 0);
-    for (int32_t turn = 0; program->threads > 1 && atomic_load_explicit(&team->left, memory_order_acquire); turn++) {
-        PAUSE();
-        if (turn > PATIENCE)
-            sched_yield();
-    }
+    for (int32_t turn = 0; program->threads > 1 && atomic_load_explicit(&team->left, memory_order_acquire); turn++)
+        wait_a_turn(turn);
 }
