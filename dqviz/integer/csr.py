@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dqviz.integer.codes import Int32, Int64
-from dqviz.integer.quads import Layout, Quads, layout_of, quads_of
+from dqviz.integer.quads import Layout, Quads, layout_of, merge_path, quads_of
 
 Weights = npt.NDArray[np.int8] | npt.NDArray[np.int16] | npt.NDArray[np.uint8]
 
@@ -91,18 +91,12 @@ class Csr:
 
     @cached_property
     def steps(self) -> Int64:
-        """Rows and entries before each row [rows + 1]: the path that shares are cut from."""
+        """Rows and entries before each row [rows + 1]."""
         return self.indptr + np.arange(self.num_rows + 1)
 
     def shares(self, count: int) -> tuple[Int64, Int64]:
-        """(row, entry) where each of `count` shares begins, and the end: int64 [count + 1] each.
-
-        Shares hold equally many entries plus rows (merge path, Merrill & Garland, SC 2016), so one row with all entries
-        is shared too, and many empty rows cost their due.
-        """
-        diagonal = np.linspace(0, int(self.steps[-1]), count + 1).astype(np.int64)
-        row = np.searchsorted(self.steps, diagonal, side="right") - 1
-        return row, diagonal - row
+        """(row, entry) where each of `count` shares begins, and the end (`merge_path`)."""
+        return merge_path(self.steps, count)
 
 
 def together(parts: Sequence[Quads | None]) -> Quads | None:

@@ -17,6 +17,22 @@ SLACK = 32
 """Entries of index 0 behind the last group: kernels look ahead without asking where the matrix ends."""
 
 
+def merge_path(steps: Int64, count: int) -> tuple[Int64, Int64]:
+    """(row, item) where each of `count` shares of the rows begins, and the end: int64 [count + 1] each.
+
+    `steps` [rows + 1]: rows and items before each row. Shares hold equally many items plus rows (Merrill & Garland,
+    SC 2016), so one row with all items is shared too, and many empty rows cost their due.
+    """
+    diagonal = np.linspace(0, int(steps[-1]), count + 1).astype(np.int64)
+    row = np.searchsorted(steps, diagonal, side="right") - 1
+    return row, diagonal - row
+
+
+def fits_byte(low: int, high: int) -> bool:
+    """Whether values from low to high are bytes that can all be read the same way, signed or unsigned."""
+    return (low >= -128 and high <= 127) or (low >= 0 and high <= 255)
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Where the entries of a matrix by rows lie in its groups; a row owns whole groups.
@@ -41,22 +57,20 @@ class Layout:
         """1 where there is an entry, 0 where a row is padded."""
         return self.spread(np.ones(len(self.place), np.uint8))
 
-    @cached_property
-    def steps(self) -> Int64:
-        """Rows and groups before each row [rows + 1]: the path that shares are cut from."""
-        return self.ptr + np.arange(self.num_rows + 1)
-
     def spread(self, values: npt.NDArray[T]) -> npt.NDArray[T]:
         """Values [entries, ...] at their places, 0 elsewhere."""
         out: npt.NDArray[T] = np.zeros((self.room, *values.shape[1:]), values.dtype)
         out[self.place] = values
         return out
 
+    @cached_property
+    def steps(self) -> Int64:
+        """Rows and groups before each row [rows + 1]."""
+        return self.ptr + np.arange(self.num_rows + 1)
+
     def shares(self, count: int) -> tuple[Int64, Int64]:
-        """(row, group) where each of `count` shares begins, and the end: equally many groups plus rows each."""
-        diagonal = np.linspace(0, int(self.steps[-1]), count + 1).astype(np.int64)
-        row = np.searchsorted(self.steps, diagonal, side="right") - 1
-        return row, diagonal - row
+        """(row, group) where each of `count` shares begins, and the end (`merge_path`)."""
+        return merge_path(self.steps, count)
 
 
 def layout_of(indptr: Int64, indices: Int32) -> Layout:
@@ -91,7 +105,7 @@ def quads_of(layout: Layout, indptr: Int64, weights: npt.NDArray[Any] | None) ->
         sums = np.diff(indptr).astype(np.int32)
         return Quads(layout, layout.live, sums, True, True)
     low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
-    if not (low >= -128 and high <= 127) and not (low >= 0 and high <= 255):
+    if not fits_byte(low, high):
         return None
     running = np.concatenate([[0], np.cumsum(weights, dtype=np.int64)])
     sums = (running[indptr[1:]] - running[indptr[:-1]]).astype(np.int32)

@@ -44,7 +44,7 @@ from dqviz.integer.kernels.library import (
 )
 from dqviz.integer.kernels.parallel import Numba
 from dqviz.integer.packing import row_bytes
-from dqviz.integer.quads import GROUP, Quads
+from dqviz.integer.quads import GROUP, Quads, fits_byte
 from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
 from dqviz.registry import Entry
@@ -199,7 +199,7 @@ class Native(Numba):
 
     def quantize_entries(self, x: SparseRows, params: Grid) -> Csr:
         low, high = params.qmin - params.zero_point, params.qmax - params.zero_point
-        if not (low >= -128 and high <= 127) and not (low >= 0 and high <= 255):
+        if not fits_byte(low, high):
             return self.elsewhere().quantize_entries(x, params)
         layout, values = x.pattern.layout, x.padded
         weights, sums = np.zeros(layout.room, np.uint8), np.empty(layout.num_rows, np.int32)

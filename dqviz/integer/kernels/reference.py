@@ -30,10 +30,14 @@ class Reference(Backend):
     def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:
         need_requantize(epilogue, own)
         centred = centre(x)
-        acc = row_sums(matrix, centred)
+        acc = self.sums(matrix, centred)
         if own and isinstance(epilogue, Requantize):
             return Codes.of(epilogue.apply(acc.astype(np.float64) + own * centred.astype(np.float64)), epilogue.out)
         return finish(acc, epilogue, matrix.reach * x.params.reach)
+
+    def sums(self, matrix: Csr, x: Int64) -> Int64:
+        """Weighted sums of the rows of x [num_cols, channels], exact."""
+        return row_sums(matrix, x)
 
     def gemm(self, x: Codes, weight: Weight, epilogue: Epilogue | None = None) -> Output:
         acc = centre(x) @ (weight.codes.astype(np.int64) - weight.zero)
@@ -45,7 +49,7 @@ class Reference(Backend):
     def sum_sparse(self, matrix: Csr, x: Csr, own: float, epilogue: Requantize) -> Csr:
         need_no_offset(epilogue)
         dense = densify(x)
-        y: Float64 = row_sums(matrix, dense).astype(np.float64) + own * dense.astype(np.float64)
+        y: Float64 = self.sums(matrix, dense).astype(np.float64) + own * dense.astype(np.float64)
         centred = epilogue.apply(y).astype(np.int64) - epilogue.out.zero_point
         row, column = np.nonzero(centred)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(centred)))]).astype(np.int64)

@@ -69,7 +69,7 @@ static void finish_row(const Set *set, const Finish *f, const Row *row, int32_t 
     }
 }
 
-/* Scratch of one share; NULL when memory is short (the caller then has no result and says so). */
+/* Scratch of one share; NULL when memory is short: a share has no way to fail, so the callers abort. */
 static void *scratch(size_t bytes) { return aligned_alloc(64, (bytes + 127) & ~(size_t)63); }
 
 /* sum - shift of one row: the zero point of x times the row's weights, head by head. */
