@@ -24,6 +24,7 @@ from dqviz.integer.codes import Codes, Grid, Int8
 from dqviz.integer.csr import Csr, from_edges, order_by_row
 from dqviz.integer.epilogue import Requantize
 from dqviz.integer.kernels import BACKENDS, Backend, make
+from dqviz.integer.memory import on_a_line
 from dqviz.integer.weight import weight_of
 
 Call = Callable[[Backend], Callable[[], Any]]
@@ -138,7 +139,7 @@ def random_codes(shape: Sequence[int], bits: int) -> Int8:
 
 def operand(shape: Sequence[int], bits: int) -> Codes:
     """Random codes as a session holds them, with a zero point that is not 0."""
-    return Codes.of(random_codes(shape, bits), Grid(1.0, 1, bits)).packed()
+    return Codes.of(on_a_line(random_codes(shape, bits)), Grid(1.0, 1, bits)).packed()
 
 
 def spread(bits: int, channels: int, step: float) -> Requantize:

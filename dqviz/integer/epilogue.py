@@ -36,16 +36,6 @@ class Scaled:
     rows: Float64 | None = field(default=None, kw_only=True)
     also: Float64 | None = field(default=None, kw_only=True)
 
-    def padded(self, channels: int, lanes: int) -> tuple[Float64, Float64, Float32, Float32]:
-        """Both as arrays of a multiple of `lanes` values (kernels read whole vectors), then in float32; made once."""
-        known: dict[int, tuple[Float64, Float64, Float32, Float32]] = self.__dict__.setdefault("_padded", {})
-        if channels not in known:
-            pair = np.zeros((2, -(-channels // lanes) * lanes))
-            pair[0, :channels], pair[1, :channels] = self.multiplier, self.offset
-            with np.errstate(over="ignore"):
-                known[channels] = pair[0], pair[1], *pair.astype(np.float32)
-        return known[channels]
-
     @cached_property
     def largest_offset(self) -> float:
         return float(np.abs(self.offset).max(initial=0.0))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dqviz.integer import memory
+
 
 def per_byte(bits: int) -> int:
     """How many codes share a byte: 2 bits four, 3 and 4 bits two, more one."""
@@ -26,7 +28,8 @@ def pack(values: npt.NDArray[np.int8], bits: int) -> npt.NDArray[np.uint8]:
     planes, length = per_byte(bits), row_bytes(channels, bits)
     fields = np.zeros((rows, planes * length), np.uint8)
     fields[:, :channels] = values.astype(np.int16) + (1 << (bits - 1))
-    out = np.zeros((rows, length), np.uint8)
+    out: npt.NDArray[np.uint8] = memory.empty((rows, length), np.uint8)
+    out[...] = 0
     for plane in range(planes):
         out |= fields[:, plane * length : (plane + 1) * length] << (8 // planes * plane)
     return out

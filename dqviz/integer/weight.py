@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from dqviz.integer import packing
+from dqviz.integer import memory, packing
 from dqviz.integer.codes import Codes, Grid, Int8, Int32, Int64
 
 
@@ -22,6 +23,11 @@ class Weight:
     zero: int
     column_sum: Int64
     params: Grid
+
+    @cached_property
+    def reach(self) -> int:
+        """Largest magnitude of a centred code."""
+        return int(np.abs(self.codes.astype(np.int64) - self.zero).max(initial=0))
 
     @property
     def rows(self) -> Codes:
@@ -59,7 +65,7 @@ def packed_weight(codes: Int8, planes: int) -> PackedWeight:
     sums = np.zeros(outputs, np.int32)
     sums[:channels] = codes.sum(axis=0, dtype=np.int32)
     fours = laid.reshape(planes, blocks, 4, outputs // 64, 64).transpose(0, 3, 1, 4, 2)
-    return PackedWeight(np.ascontiguousarray(fours), sums)
+    return PackedWeight(memory.on_a_line(np.ascontiguousarray(fours)), sums)
 
 
 def weight_of(codes: Int8, params: Grid) -> Weight:

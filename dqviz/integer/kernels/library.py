@@ -25,7 +25,7 @@ class Finish(Structure):
         ("kind", c_int32), ("bits", c_int32), ("zero_point", c_int32), ("num_thresholds", c_int32),
         ("low", c_float), ("high", c_float),
         ("multiplier", c_void_p), ("offset", c_void_p), ("multiplier32", c_void_p), ("offset32", c_void_p),
-        ("thresholds", c_void_p), ("rows", c_void_p), ("also", c_void_p),
+        ("thresholds", c_void_p), ("rows", c_void_p), ("also", c_void_p), ("also32", c_void_p),
         ("fast", c_int32), ("tie", c_float), ("elu", c_float), ("pad", c_float),
     ]  # fmt: skip
 
@@ -120,6 +120,7 @@ def library() -> Any:
     loaded.dqviz_sizes(sizes)
     if list(sizes) != [ctypes.sizeof(struct) for struct in STRUCTS]:
         return "native kernels: built from other sources (run the set-up command again)"
+    loaded.dqviz_certain.argtypes, loaded.dqviz_certain.restype = [POINTER(Finish), c_int32, c_int64], c_int32
     loaded.dqviz_run.argtypes, loaded.dqviz_run.restype = [c_void_p, POINTER(Program)], None
     loaded.dqviz_team_start.argtypes, loaded.dqviz_team_start.restype = [c_int32], c_void_p
     loaded.dqviz_team_stop.argtypes, loaded.dqviz_team_stop.restype = [c_void_p], None

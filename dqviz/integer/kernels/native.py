@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from ctypes import Structure
 from dataclasses import replace
 from functools import cache
+from math import ceil
 from typing import Any, cast
 
 import numpy as np
@@ -23,7 +24,7 @@ from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.graph import SparseRows
 from dqviz.integer.kernels.base import INT32_MAX, Backend, Output, need_requantize
 from dqviz.integer.kernels.buffers import Buffers
-from dqviz.integer.kernels.finishing import LANES, bounds, finish_of
+from dqviz.integer.kernels.finishing import LANES, WIDEST, bounds, finish_of
 from dqviz.integer.kernels.library import (
     CODES,
     LEVELS,
@@ -85,17 +86,19 @@ class Native(Numba):
 
     def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:
         need_requantize(epilogue, own)
-        quads = matrix.quads if matrix.reach * 255 <= INT32_MAX and matrix.heads <= MAX_HEADS else None
+        reach = matrix.reach * WIDEST
+        quads = matrix.quads if reach <= INT32_MAX and matrix.heads <= MAX_HEADS else None
         if quads is None:
             return self.elsewhere().spmm(matrix, x, own=own, epilogue=epilogue)
-        return self.weighted(quads, x, own, epilogue)
+        return self.weighted(quads, x, own, epilogue, matrix.reach)
 
     def attend(
         self, matrix: Csr, x: Codes, scores: Codes, softmax: Softmax, epilogue: Epilogue | None = None
     ) -> Output:
-        if scores.channels > 2 * MAX_HEADS or softmax.reach(matrix.degree) * 255 > INT32_MAX:
+        reach = softmax.reach(matrix.degree) * WIDEST
+        if scores.channels > 2 * MAX_HEADS or reach > INT32_MAX:
             return self.elsewhere().attend(matrix, x, scores, softmax, epilogue)
-        return self.weighted(self.coefficients(matrix, scores, softmax), x, 0.0, epilogue)
+        return self.weighted(self.coefficients(matrix, scores, softmax), x, 0.0, epilogue, softmax.reach(matrix.degree))
 
     def attention(self, matrix: Csr, scores: Codes, softmax: Softmax) -> Csr:
         if scores.channels > 2 * MAX_HEADS:
@@ -121,13 +124,13 @@ class Native(Numba):
         self.do(job, threads, layout, codes, softmax, rows, weights, sums)
         return Quads(layout, weights, sums, True, softmax.high <= 127)
 
-    def weighted(self, quads: Quads, x: Codes, own: float, epilogue: Epilogue | None) -> Output:
-        """The product for weights that fit a byte, of one head or several."""
+    def weighted(self, quads: Quads, x: Codes, own: float, epilogue: Epilogue | None, reach: int) -> Output:
+        """The product for weights that fit a byte, of one head or several. reach: most |weight| of a row."""
         x = self.spread_out(x) if quads.heads > 1 else x.packed()
         layout, threads = quads.layout, self.shares_of(quads.layout.room * x.channels)
         rows, groups = layout.shares(threads)
         head, tail = np.empty((2, threads, x.channels), np.int32)
-        finish, kept = finish_of(epilogue, x.channels)
+        finish, kept = finish_of(epilogue, x.channels, (reach + ceil(abs(own))) * x.params.reach, own)
         out = self.result(layout.num_rows, x.channels, epilogue)
         spread = spread_of(x.channels, quads.heads) if quads.heads > 1 else None
         bits = x.params.bits if x.is_packed else 8
@@ -153,7 +156,7 @@ class Native(Numba):
 
     def gemm(self, x: Codes, weight: Weight, epilogue: Epilogue | None = None) -> Output:
         rows, channels = len(x.data), weight.codes.shape[1]
-        if x.channels * 255 * 255 > INT32_MAX or 0 in (rows, channels, x.channels):
+        if x.channels * WIDEST**2 > INT32_MAX or 0 in (rows, channels, x.channels):
             return self.elsewhere().gemm(x, weight, epilogue)
         return self.fused([(x, weight)], epilogue)
 
@@ -161,14 +164,15 @@ class Native(Numba):
         self, first: Codes, first_weight: Weight, second: Codes, second_weight: Weight, epilogue: Epilogue
     ) -> Output:
         sizes = (len(first.data), first.channels, second.channels, first_weight.codes.shape[1])
-        if max(first.channels, second.channels) * 255 * 255 > INT32_MAX or 0 in sizes:
+        if max(first.channels, second.channels) * WIDEST**2 > INT32_MAX or 0 in sizes:
             return self.elsewhere().gemm_pair(first, first_weight, second, second_weight, epilogue)
         return self.fused([(first, first_weight), (second, second_weight)], epilogue)
 
     def fused(self, pairs: Sequence[tuple[Codes, Weight]], epilogue: Epilogue | None) -> Output:
         """One dense product, or two that the epilogue adds."""
         rows, channels = len(pairs[0][0].data), pairs[0][1].codes.shape[1]
-        finish, kept = finish_of(epilogue, channels)
+        reach = max(x.channels * x.params.reach * weight.reach for x, weight in pairs)
+        finish, kept = finish_of(epilogue, channels, reach)
         out = self.result(rows, channels, epilogue)
         work = rows * sum(x.channels for x, _ in pairs) * channels // 4
         threads, second = self.shares_of(work), None

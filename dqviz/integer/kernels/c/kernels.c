@@ -1,10 +1,16 @@
 /* What Python calls: work is cut into shares, one a thread; each row is summed, finished and packed while in the cache. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_getcpu, cpu sets */
+#endif
 #include "kernels.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <unistd.h>
+#endif
 
 #if defined(_MSC_VER)
 #define EXPORT __declspec(dllexport)
@@ -223,7 +229,7 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
         abort();
     int32_t *also = acc + ROWS * stride;
     int8_t *codes = (int8_t *)(also + ROWS * stride), *x = codes + stride;
-    if (set->gemm && set->gemm(job, row, last, (int8_t *)acc))
+    if (set->gemm && set->gemm(job, row, last))
         row = last;
     for (; row < last; row += ROWS) {
         const int count = last - row < ROWS ? (int)(last - row) : ROWS;
@@ -341,6 +347,7 @@ typedef struct Team {
     _Atomic int32_t turn;                  /* counts programs; -1 tells the members to go */
     _Atomic int32_t arrived, round, left;  /* a barrier between steps; members that have not finished */
     int32_t others, started;
+    int32_t caller; /* the processor that the caller was on when it called; -1 where that is not known */
     pthread_mutex_t lock;
     pthread_cond_t called;
     struct Member *members;
@@ -380,6 +387,23 @@ static void meet(Team *team) {
     }
 }
 
+/* A thread that is woken often lands on the processor of who woke it, and the two take turns there until the system moves
+   one, later than a short program ends. So a member that finds itself there moves away at once. */
+#if defined(__linux__)
+static int32_t processor(void) { return sched_getcpu(); }
+static void keep_off(int32_t taken) {
+    cpu_set_t set;
+    if (taken < 0 || sched_getcpu() != taken || sched_getaffinity(getpid(), sizeof(set), &set))
+        return;
+    CPU_CLR(taken, &set);
+    if (CPU_COUNT(&set))
+        (void)!pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+#else
+static int32_t processor(void) { return -1; }
+static void keep_off(int32_t taken) { (void)taken; }
+#endif
+
 /* One member's part of a program. */
 static void take_part(Team *team, const Program *program, int32_t share) {
     for (int32_t i = 0; i < program->count; i++) {
@@ -416,8 +440,10 @@ static int32_t next_turn(Team *team, int32_t seen) {
 static void *member(void *argument) {
     Member *me = argument;
     for (int32_t turn = 0; (turn = next_turn(me->team, turn)) >= 0;) {
-        if (me->share < me->team->program->threads)
+        if (me->share < me->team->program->threads) {
+            keep_off(me->team->caller);
             take_part(me->team, me->team->program, me->share);
+        }
         atomic_fetch_sub(&me->team->left, 1);
     }
     return NULL;
@@ -468,6 +494,7 @@ EXPORT Team *dqviz_team_start(int32_t others) {
 EXPORT void dqviz_run(Team *team, const Program *program) {
     if (program->threads > 1) {
         team->program = program;
+        team->caller = processor();
         atomic_store(&team->left, team->others);
         call(team, (atomic_load(&team->turn) + 1) & 0x3fffffff);
     }

@@ -13,18 +13,22 @@
 
 enum { SUMS = 0, CODES = 1, REALS = 2 };           /* what leaves a kernel: int32 sums, codes, float32 */
 enum { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3 }; /* instruction sets */
+enum { CHECKED = 1, CERTAIN = 2 };                  /* what float32 decides */
 enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
 
 /* y = float32((sum * rows[row]) * multiplier + second * also + offset); code = rint(clip(y, low, high)) + zero_point.
-   multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says that no offset is large:
-   a float32 result no further than `tie` from an integer then has the same code as the float64 one (avx512.c). Thresholds (ascending, below 0) stand for ELU: a negative y
-   becomes minus the number of thresholds above it, which is rint(elu(y)). */
+   multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says how far float32 may be
+   trusted: 0 not at all; CHECKED: a result no further than `tie` from an integer has the code of the float64 one, and no
+   result leaves int32; CERTAIN: every result has (dqviz_certain). Thresholds (ascending, below 0) stand for ELU: a
+   negative y becomes minus the number of thresholds above it, which is rint(elu(y)). */
 typedef struct {
     int32_t kind, bits, zero_point, num_thresholds;
     float low, high;
     const double *multiplier, *offset;
-    const float *multiplier32, *offset32, *thresholds;
+    float *multiplier32, *offset32;
+    const float *thresholds;
     const double *rows, *also; /* a factor of each row, the multiplier of a second sum; NULL where there is none */
+    const float *also32;
     int32_t fast;
     float tie, elu, pad; /* elu: steps of one unit, where there are thresholds */
 } Finish;
@@ -148,7 +152,8 @@ typedef struct {
     int32_t (*sums)(const Spmm *job, int64_t first, int64_t stop, int32_t *acc);
     /* Whole rows [first, last) to codes without leaving the registers; 0 where this matrix needs the general way. */
     int (*rows)(const Spmm *job, int64_t first, int64_t last);
-    int (*gemm)(const Gemm *job, int64_t first, int64_t last, int8_t *space);
+    /* Rows [first, last) to codes; 0 where this epilogue needs the general way. */
+    int (*gemm)(const Gemm *job, int64_t first, int64_t last);
     void (*sums_float)(const SpmmFloat *job, int64_t first, int64_t stop, float *acc);
     void (*products)(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
     void (*finish)(const Finish *f, const Row *row, int32_t n, void *out);
