@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 SUMS, CODES, REALS = 0, 1, 2
 """What leaves a kernel."""
-LEVELS = ("plain", "avx2", "avx512")
+LEVELS = ("plain", "avx2", "avx2-vnni", "avx512", "neon")
 """Instruction sets, slowest first, in the order of kernels.h."""
 
 

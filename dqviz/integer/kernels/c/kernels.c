@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
 
 #if defined(_MSC_VER)
 #define EXPORT __declspec(dllexport)
@@ -12,10 +15,23 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
+#if defined(__x86_64__) && defined(__GNUC__)
+/* VNNI for 256 bits came in two encodings: leaf 7, subleaf 1 of CPUID says whether the one of AVX2 is here. */
+static int has_avx_vnni(void) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return avx_vnni_set.sums && __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+static int has_avx512_vnni(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
 static const Set *set_of(int32_t level) {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (level == AVX512)
         return &avx512_set;
+    if (level == AVX2_VNNI)
+        return has_avx512_vnni() ? &avx512_vnni_set : &avx_vnni_set;
     if (level == AVX2)
         return &avx2_set;
 #endif
@@ -28,10 +44,9 @@ EXPORT int32_t dqviz_levels(void) {
     int32_t levels = 1 << PLAIN;
 #if defined(__x86_64__) && defined(__GNUC__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2"))
-        levels |= 1 << AVX2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        levels |= 1 << AVX2 | (has_avx_vnni() || has_avx512_vnni()) << AVX2_VNNI;
+    if (has_avx512_vnni() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vbmi"))
         levels |= 1 << AVX512;
 #endif

@@ -1,0 +1,2 @@
+#include "kernels.h"
+const Set neon_set;
