@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 SOURCES = Path("dqviz/integer/kernels/c")
-UNITS = ("kernels", "plain", "avx2", "avx_vnni", "avx512_vnni", "avx512", "neon")
+NAMES = ("kernels", "plain", "avx2", "avx_vnni", "avx512_vnni", "avx512", "neon")
 # -ffp-contract=off: a fused multiply-add would round once where the reference rounds twice.
 FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
@@ -20,7 +20,7 @@ setup(
     ext_modules=[
         Extension(
             "dqviz.integer.kernels._native",
-            sources=[str(SOURCES / f"{name}.c") for name in UNITS],
+            sources=[str(SOURCES / f"{name}.c") for name in NAMES],
             depends=[str(SOURCES / name) for name in ("kernels.h", "plain.inc", "avx2.inc")],
             extra_compile_args=[*FLAGS, *extra],
             extra_link_args=["-pthread", *extra],

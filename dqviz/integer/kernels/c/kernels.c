@@ -7,6 +7,9 @@
 #include <string.h>
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #if defined(_MSC_VER)
@@ -26,6 +29,16 @@ static int has_avx512_vnni(void) {
 }
 #endif
 
+static int has_dot_product(void) {
+#if defined(__aarch64__) && defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__aarch64__) && defined(__APPLE__)
+    return 1; /* every processor that Apple calls arm64 */
+#else
+    return 0;
+#endif
+}
+
 static const Set *set_of(int32_t level) {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (level == AVX512)
@@ -35,8 +48,7 @@ static const Set *set_of(int32_t level) {
     if (level == AVX2)
         return &avx2_set;
 #endif
-    (void)level;
-    return &plain_set;
+    return level == NEON ? &neon_set : &plain_set;
 }
 
 /* Bit i: instruction set i runs on this processor. */
@@ -50,6 +62,8 @@ EXPORT int32_t dqviz_levels(void) {
         __builtin_cpu_supports("avx512vbmi"))
         levels |= 1 << AVX512;
 #endif
+    if (neon_set.sums && has_dot_product())
+        levels |= 1 << NEON;
     return levels;
 }
 
