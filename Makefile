@@ -10,7 +10,7 @@ export DQVIZ_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 TOGETHER := not soak and not fault and not browser
 ALONE := (fault or browser) and not soak
 
-.PHONY: help app test check lint demo bench soak sanitize screenshots times venv dev
+.PHONY: help app test check lint demo bench soak sanitize arm screenshots times venv dev
 
 help:
 	@echo 'make app          start the app and a worker at http://localhost:$(PORT) (PORT= changes it)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench        time kernels, inference and training'
 	@echo 'make soak         the long fault tests'
 	@echo 'make sanitize     the C kernels with address and undefined-behaviour checks'
+	@echo 'make arm          the kernels for Arm processors under emulation (needs gcc-aarch64-linux-gnu, qemu-user)'
 	@echo 'make times        script time of every page on 300 finished runs'
 	@echo 'make screenshots  draw every page, light and dark (assets/screenshots)'
 
@@ -80,6 +81,9 @@ sanitize: dev
 	  LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 $(PY) -m pytest -q -p no:cacheprovider \
 	  tests/integer/test_integer_kernels.py tests/integer/test_integer_dense.py tests/integer/test_integer_attention.py
+
+arm: dev
+	@DQVIZ_REQUIRE_ARM=1 $(PY) -m pytest -q tests/integer/test_integer_arm.py
 
 screenshots: dev
 	@$(PY) -m tests.screenshots

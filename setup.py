@@ -10,7 +10,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 SOURCES = Path("dqviz/integer/kernels/c")
-NAMES = ("kernels", "certain", "plain", "avx2", "avx512", "avx512_sparse", "avx512_dense")
+X86 = ("avx2", "avx_vnni", "avx512_vnni", "avx512", "avx512_sparse", "avx512_dense")
+NAMES = ("kernels", "certain", "plain", *X86, "neon")
 # -ffp-contract=off: a fused multiply-add would round once where the reference rounds twice.
 FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
@@ -21,7 +22,7 @@ setup(
         Extension(
             "dqviz.integer.kernels._native",
             sources=[str(SOURCES / f"{name}.c") for name in NAMES],
-            depends=[str(SOURCES / name) for name in ("kernels.h", "avx512.h", "plain.inc")],
+            depends=[str(SOURCES / name) for name in ("kernels.h", "avx512.h", "plain.inc", "avx2.inc")],
             extra_compile_args=[*FLAGS, *extra],
             extra_link_args=["-pthread", *extra],
             optional=True,

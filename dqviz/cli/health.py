@@ -52,11 +52,14 @@ def cpu() -> dict[str, Any]:
 
 
 def backends() -> list[dict[str, Any]]:
-    """Kernel backends, and why one cannot run here."""
+    """Kernel backends, why one cannot run here, and the instruction set that the native ones have chosen."""
     from dqviz.integer.kernels import BACKENDS
+    from dqviz.integer.kernels.library import instructions
 
     missing = {entry.name: entry.facts["class"].missing() for entry in BACKENDS}
-    return [{"name": name, "available": not why, "reason": why or None} for name, why in missing.items()]
+    chosen = {"native": instructions() or None}
+    return [{"name": name, "available": not why, "reason": why or None, "instructions": chosen.get(name)}
+            for name, why in missing.items()]  # fmt: skip
 
 
 def datasets() -> list[dict[str, Any]]:

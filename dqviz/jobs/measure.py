@@ -17,6 +17,7 @@ from dqviz.bench.protocol import idle, machine
 from dqviz.columns import TABLES
 from dqviz.data.task import Task
 from dqviz.errors import Cancelled
+from dqviz.integer.kernels.library import instructions
 from dqviz.integer.kernels.native import Native
 from dqviz.jobs import network
 from dqviz.runs.artifacts import read_json
@@ -68,8 +69,8 @@ def wait_for_idle(should_stop: Callable[[], bool]) -> bool:
 
 def summary(rows: list[dict[str, Any]], busy: bool, cpu: str, notes: Sequence[str]) -> dict[str, Any]:
     """What the page says about a timing besides its table: the processor, why there are no native kernels (`native`, ''
-    where there are), and what was not timed.
+    where there are), the instructions they used, and what was not timed.
     """
     exact = all(row["exact"] is not False for row in rows)
     return {"rows": len(rows), "busy": busy, "exact": exact, "cpu": cpu, "native": Native.missing(),
-            "notes": list(dict.fromkeys(notes))}  # fmt: skip
+            "instructions": instructions(), "notes": list(dict.fromkeys(notes))}  # fmt: skip

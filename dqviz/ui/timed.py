@@ -36,7 +36,7 @@ def show_origin(found: pd.DataFrame, about: Mapping[str, Any]) -> None:
     """Threads, repetitions and processor; which integer kernels ran; what was left out and why."""
     parts = [f"{value} {word}{'s' * (value != 1)}" for value, word in counts(found)]
     parts += [str(about["cpu"])] if about.get("cpu") else []
-    parts.append(kernels_of(found, str(about.get(NATIVE) or "")))
+    parts.append(kernels_of(found, str(about.get(NATIVE) or ""), str(about.get("instructions") or "")))
     parts += [str(note).rstrip(".") for note in about.get("notes", ())]
     st.caption(plain("; ".join(filter(None, parts)) + "."))
 
@@ -45,9 +45,10 @@ def counts(found: pd.DataFrame) -> Sequence[tuple[int, str]]:
     return (int(found["threads"].max()), "thread"), (int(found["repeats"].max()), "repetition")
 
 
-def kernels_of(found: pd.DataFrame, missing: str) -> str:
-    """The backends of the integer rows, with the reason why there are no native ones."""
-    ran = sorted(set(found.loc[found["precision"] != "fp32", "backend"]))
+def kernels_of(found: pd.DataFrame, missing: str, instructions: str = "") -> str:
+    """The backends of the integer rows, the instructions of the native ones or the reason why there are none."""
+    used = {NATIVE: f"{NATIVE} ({instructions})"} if instructions else {}
+    ran = [used.get(name, name) for name in sorted(set(found.loc[found["precision"] != "fp32", "backend"]))]
     if missing:
         return f"{missing}, integer kernels of this timing: {', '.join(ran) or 'none'}"
     return f"integer kernels: {', '.join(ran)}" if ran else ""

@@ -15,6 +15,7 @@ def rows(*backends: str) -> pd.DataFrame:
 
 def test_the_backends_of_the_integer_rows_are_named() -> None:
     assert kernels_of(rows("native", "numba"), "") == "integer kernels: native, numba"
+    assert kernels_of(rows("native", "numba"), "", "AVX2") == "integer kernels: native (AVX2), numba"
     assert kernels_of(rows("numba"), MISSING) == f"{MISSING}, integer kernels of this timing: numba"
     assert kernels_of(rows(), "") == ""
     assert kernels_of(rows(), MISSING) == f"{MISSING}, integer kernels of this timing: none"

@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 SUMS, CODES, REALS = 0, 1, 2
 """What leaves a kernel."""
-LEVELS = ("plain", "avx2", "avx512")
+LEVELS = ("plain", "avx2", "avx2-vnni", "avx512", "neon")
 """Instruction sets, slowest first, in the order of kernels.h."""
+WORDS = {"plain": "plain C", "avx2": "AVX2", "avx2-vnni": "AVX2 with VNNI", "avx512": "AVX-512 VNNI",
+         "neon": "NEON dot product"}  # fmt: skip
 
 
 class Finish(Structure):
@@ -133,6 +135,12 @@ def levels() -> list[str]:
         return []
     bits = library().dqviz_levels()
     return [name for index, name in enumerate(LEVELS) if bits & (1 << index)]
+
+
+def instructions() -> str:
+    """The instruction set that is used here, in words; '' where the library is not built."""
+    here = levels()
+    return WORDS[here[-1]] if here else ""
 
 
 Job = tuple[Structure, int, tuple[Any, ...]]

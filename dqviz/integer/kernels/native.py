@@ -266,5 +266,5 @@ def wrapped(out: npt.NDArray[Any], channels: int, epilogue: Epilogue | None) -> 
     return Codes(out, epilogue.out, channels) if isinstance(epilogue, Requantize) else cast(Output, out)
 
 
-ENTRY: Entry[Backend] = Entry("native", "C kernels: AVX-512 VNNI, AVX2 or plain C, chosen at run time.", Native,
+ENTRY: Entry[Backend] = Entry("native", "C kernels: AVX-512, AVX2, Arm NEON or plain C, chosen at run time.", Native,
                               facts={"class": Native})  # fmt: skip

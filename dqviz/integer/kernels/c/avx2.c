@@ -1,10 +1,11 @@
-/* The portable kernels as the compiler vectorises them for AVX2. */
+/* AVX2 without VNNI. */
 #include "kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#pragma GCC target("avx2")
-#define NAME(f) avx2_##f
-#include "plain.inc"
+#pragma GCC target("avx2,fma")
+#define VNNI 0
+#define SET avx2_set
+#include "avx2.inc"
 #else
 const Set avx2_set;
 #endif

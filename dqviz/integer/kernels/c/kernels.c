@@ -11,6 +11,12 @@
 #if defined(__linux__)
 #include <unistd.h>
 #endif
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #if defined(_MSC_VER)
 #define EXPORT __declspec(dllexport)
@@ -18,15 +24,37 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
+#if defined(__x86_64__) && defined(__GNUC__)
+/* VNNI for 256 bits came in two encodings: leaf 7, subleaf 1 of CPUID says whether the one of AVX2 is here. */
+static int has_avx_vnni(void) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return avx_vnni_set.sums && __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+static int has_avx512_vnni(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+static int has_dot_product(void) {
+#if defined(__aarch64__) && defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__aarch64__) && defined(__APPLE__)
+    return 1; /* every processor that Apple calls arm64 */
+#else
+    return 0;
+#endif
+}
+
 static const Set *set_of(int32_t level) {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (level == AVX512)
         return &avx512_set;
+    if (level == AVX2_VNNI)
+        return has_avx512_vnni() ? &avx512_vnni_set : &avx_vnni_set;
     if (level == AVX2)
         return &avx2_set;
 #endif
-    (void)level;
-    return &plain_set;
+    return level == NEON ? &neon_set : &plain_set;
 }
 
 /* Bit i: instruction set i runs on this processor. */
@@ -34,13 +62,14 @@ EXPORT int32_t dqviz_levels(void) {
     int32_t levels = 1 << PLAIN;
 #if defined(__x86_64__) && defined(__GNUC__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2"))
-        levels |= 1 << AVX2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        levels |= 1 << AVX2 | (has_avx_vnni() || has_avx512_vnni()) << AVX2_VNNI;
+    if (has_avx512_vnni() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vbmi"))
         levels |= 1 << AVX512;
 #endif
+    if (neon_set.sums && has_dot_product())
+        levels |= 1 << NEON;
     return levels;
 }
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum { SUMS = 0, CODES = 1, REALS = 2 };           /* what leaves a kernel: int32 sums, codes, float32 */
-enum { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3 }; /* instruction sets */
+enum { PLAIN = 0, AVX2 = 1, AVX2_VNNI = 2, AVX512 = 3, NEON = 4 }; /* instruction sets */
 enum { CHECKED = 1, CERTAIN = 2 };                  /* what float32 decides */
 enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
 
@@ -167,7 +167,9 @@ typedef struct {
 
 extern const Set plain_set;
 extern const Set avx2_set;
+extern const Set avx_vnni_set, avx512_vnni_set; /* AVX2_VNNI, in either encoding */
 extern const Set avx512_set;
+extern const Set neon_set;
 
 static inline int32_t planes_of(int32_t bits) { return bits == 8 ? 1 : bits == 2 ? 4 : 2; }
 static inline int32_t width_of(int32_t bits) { return 8 / planes_of(bits); }
