@@ -21,7 +21,7 @@ VERSION = 1
 
 
 class Protected(NamedTuple):
-    """Which rows stay as they are: `rows` [num_rows] bool; `ptr` [num_rows + 1] where x holds values of a CSR matrix."""
+    """Which rows stay as they are: `rows` [num_rows] bool; `ptr` [num_rows + 1] where x is those of a CSR matrix."""
 
     rows: Tensor
     ptr: Tensor | None = None

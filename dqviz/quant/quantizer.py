@@ -90,4 +90,3 @@ class Quantizer(nn.Module):
 def with_values(x: Tensor, values: Tensor) -> Tensor:
     """CSR tensor with the structure of x (shared, not copied) and other values [nnz]."""
     return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
-

@@ -1,4 +1,4 @@
-"""The passes in C give the bits of the passes in torch: spans of protected rows, CSR rows, ends, what is not a number."""
+"""The passes in C give the bits of the passes in torch: spans of protected rows, CSR rows, ends, NaN."""
 
 from __future__ import annotations
 
