@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_point
 from dqviz.quant.observers import Observer
+from dqviz.quant.passes import Protected
 from dqviz.quant.qtype import QType
+from dqviz.quant.sparse import stored, with_values
 from dqviz.quant.where import Where
 
 State = Literal["on", "off", "observe"]
@@ -22,6 +24,7 @@ class Quantizer(nn.Module):
 
     `state`: "on" quantizes (and observes in training mode); "off" passes values untouched (the twin, or PTQ while it
     trains); "observe" only takes ranges (calibration). A 32-bit type always passes values untouched.
+    `share`: the part of the elements that is quantized in a training step (quantization noise); at evaluation all are.
     `where` is set by `quantize()`: the site's address; its key, such as "1/aggregate", names it in every table.
     """
 
@@ -31,6 +34,7 @@ class Quantizer(nn.Module):
         self.observer = observer
         self.gradient: Gradient = gradient
         self.state: State = "on"
+        self.share = 1.0
         self.where: Where | None = None
         self.recorder: Recorder | None = None
 
@@ -38,30 +42,43 @@ class Quantizer(nn.Module):
         """Step and zero point of the range observed so far."""
         return scale_zero_point(*self.observer.range(), self.qtype)
 
+    def range(self) -> tuple[float, float]:
+        """Ends of the range that the step is made of."""
+        return self.observer.range()
+
     def forward(self, x: Tensor, protected: Tensor | None = None, node: Tensor | None = None) -> Tensor:
         """x [rows, ...] dense or CSR -> same shape. `protected` [rows] bool: rows left untouched and unobserved.
 
         `node` [rows] names the node of each row where that is not the row's own number (for the recorder).
         """
         if x.layout == torch.sparse_csr:
-            out = with_values(x, self._values(x.values(), row_mask(x, protected)))
+            out = with_values(x, self._values(stored(x), protected, x.crow_indices()))
         else:
             out = self._values(x, protected)
         if self.recorder is not None:
             self.recorder(self, x, out, node)
         return out
 
-    def _values(self, x: Tensor, protected: Tensor | None) -> Tensor:
+    def _values(self, x: Tensor, rows: Tensor | None, ptr: Tensor | None = None) -> Tensor:
         if self.qtype.is_float or self.state == "off":
             return x
-        mask = None if protected is None else protected.view(-1, *[1] * (x.dim() - 1))
+        protected = None if rows is None else Protected(rows, ptr)
         if self.training or self.state == "observe":
-            # 0 lies in every range, so a protected row shown as 0 does not widen it.
-            self.observer.observe(x if mask is None else x.detach().masked_fill(mask, 0.0))
+            self.observe(x, protected)
         if self.state == "observe":
             return x
-        out = fake_quantize(x, self.qparams(), self.qtype, self.gradient)
-        return out if mask is None else torch.where(mask, x, out)
+        out = self.fake_quantized(x, protected)
+        if self.training and self.share < 1:  # the elements that stay in this step are drawn anew each time
+            out = torch.where(torch.rand_like(x) >= self.share, x, out)
+        return out
+
+    def observe(self, x: Tensor, protected: Protected | None) -> None:
+        """Takes the values of one step into the range."""
+        self.observer.observe(x, protected)
+
+    def fake_quantized(self, x: Tensor, protected: Protected | None) -> Tensor:
+        """x^, protected rows as they are."""
+        return fake_quantize(x, self.qparams(), self.qtype, self.gradient, protected)
 
     def extra_repr(self) -> str:
         return f"{self.key}: {self.qtype.bits} bits, {self.gradient}"
@@ -69,13 +86,3 @@ class Quantizer(nn.Module):
     @property
     def key(self) -> str:
         return self.where.key if self.where else ""
-
-
-def with_values(x: Tensor, values: Tensor) -> Tensor:
-    """CSR tensor with the structure of x (shared, not copied) and other values [nnz]."""
-    return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
-
-
-def row_mask(x: Tensor, rows: Tensor | None) -> Tensor | None:
-    """Mask of rows [num_rows] spread over the stored values [nnz] of a CSR tensor."""
-    return None if rows is None else rows.repeat_interleave(x.crow_indices().diff())

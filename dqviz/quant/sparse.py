@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dqviz.quant.passes import sampled
+
 _CACHE_SIZE = 8
 
 
@@ -50,22 +52,47 @@ def spmm(ptr: Tensor, index: Tensor, values: Tensor, dense: Tensor) -> Tensor:
     return F.embedding_bag(index, dense, ptr, mode="sum", per_sample_weights=values, include_last_offset=True)
 
 
+def with_values(x: Tensor, values: Tensor) -> Tensor:
+    """CSR tensor with the structure of x (shared, not copied) and other values [nnz].
+
+    Values that ask for a gradient go along as an attribute: autograd of a CSR tensor's own values builds a dense mask
+    in every backward pass, 4 ms on Cora.
+    """
+    out = torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values.detach(), x.shape, check_invariants=False)
+    if values.requires_grad:
+        out.stored = values  # type: ignore[attr-defined]
+    return out
+
+
+def stored(x: Tensor) -> Tensor:
+    """Stored values [nnz] of CSR x, with what they know about their gradient."""
+    values: Tensor | None = getattr(x, "stored", None)
+    return x.values() if values is None else values
+
+
 class _SparseLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, values: Tensor, weight: Tensor, x: Tensor) -> Tensor:
         ctx.x = x
-        return spmm(x.crow_indices(), x.col_indices(), x.values(), weight.t().contiguous())
+        ctx.save_for_backward(values, weight)
+        return spmm(x.crow_indices(), x.col_indices(), values, weight.t().contiguous())
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None]:
         (grad,) = grads
+        values, weight = ctx.saved_tensors
         turned = transposed(ctx.x)
-        return None, spmm(turned.ptr, turned.row, ctx.x.values()[turned.order], grad.contiguous()).t()
+        ordered = values.index_select(0, turned.order)
+        to_weight = spmm(turned.ptr, turned.row, ordered, grad.contiguous()).t()
+        return (sampled(ctx.x, grad, weight.t()) if ctx.needs_input_grad[0] else None), to_weight, None
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x [rows, in] dense or CSR, weight [out, in] -> [rows, out]. CSR x gets no gradient (it is an input)."""
+    """x [rows, in] dense or CSR, weight [out, in] -> [rows, out].
+
+    Of CSR x the stored values get a gradient where they ask for one (a learned step is behind them).
+    """
     if x.layout != torch.sparse_csr:
         return F.linear(x, weight, bias)
-    out: Tensor = _SparseLinear.apply(x, weight)  # type: ignore[no-untyped-call]
+    out: Tensor = _SparseLinear.apply(stored(x), weight, x)  # type: ignore[no-untyped-call]
     return out if bias is None else out + bias
