@@ -1,9 +1,14 @@
-"""`python -m dqviz.jobs RUN_ID ATTEMPT`: one attempt at one run, then the process ends."""
+"""`python -m dqviz.jobs RUN_ID ATTEMPT`: one attempt at one run, then the process ends.
+
+`python -m dqviz.jobs --forge DESCRIPTOR` is started by a worker only: it imports all that a training needs and forks a
+process for each run (dqviz.runs.forging).
+"""
 
 from __future__ import annotations
 
 import sys
 
+from dqviz.runs.forging import serve
 from dqviz.runs.job import Job
 from dqviz.spec import MeasureSpec
 
@@ -22,5 +27,17 @@ def main(run_id: str, attempt: str) -> int:
     return 0 if job.state == "finished" else 1
 
 
+def forge(descriptor: str) -> int:
+    """Imports what trainings import, at the start or late (their data set, their first table), and serves."""
+    import pyarrow.pandas_compat
+    import pyarrow.parquet  # noqa: F401
+
+    from dqviz.data import DATASETS  # noqa: F401
+    from dqviz.jobs import train  # noqa: F401
+
+    serve(int(descriptor), main)
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(forge(sys.argv[2]) if sys.argv[1] == "--forge" else main(*sys.argv[1:]))
