@@ -1,6 +1,6 @@
 """The forge: a process that has imported a job's program once and forks it for each run.
 
-Importing torch, torch_geometric and the rest takes 3.5 s of processor time, as long as 200 epochs on Cora. A fork of a
+Importing torch, torch_geometric and the rest takes about 3 s of processor time, as 200 epochs on Cora do. A fork of a
 process that has imported them takes 0.01 s, and the pages that hold them are shared. Each run still is a process of its
 own: own session, own lock, own log, own limit and peak of memory. A forge imports and waits, it never computes, so that
 it has one thread when it forks (a lock held by another thread would stay held in the child for ever).
@@ -42,7 +42,6 @@ def serve(descriptor: int, main: Main) -> None:
     with socket.socket(fileno=descriptor) as link:
         if len(list(TASKS.iterdir())) > 1:
             return
-        gc.collect()
         gc.freeze()  # collections in the children leave the pages of what was imported alone
         while True:
             data, descriptors, _, _ = socket.recv_fds(link, MESSAGE_BYTES, 2)
