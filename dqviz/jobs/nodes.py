@@ -85,13 +85,14 @@ def around(
     drawn.add_nodes_from(ids.tolist())
     drawn.add_edges_from(edges.tolist())
     layout = nx.spring_layout(drawn, seed=0, iterations=30)
+    degree, label = nodes[Column.DEGREE].to_numpy(), nodes[Column.LABEL].to_numpy()
     return {
         "nodes": ids.tolist(),
         "edges": edges.tolist(),
         "xy": {str(n): [round(float(v), 4) for v in layout[n]] for n in ids.tolist()},
-        "degree": {str(n): int(nodes[Column.DEGREE].iloc[n]) for n in ids.tolist()},
+        "degree": {str(n): int(degree[n]) for n in ids.tolist()},
         "error": {str(n): None if np.isnan(error[n]) else round(float(error[n]), 5) for n in ids.tolist()},
         "flip": {str(n): bool(flips[n]) for n in ids.tolist()},
-        "label": {str(n): int(nodes[Column.LABEL].iloc[n]) for n in ids.tolist()},
+        "label": {str(n): int(label[n]) for n in ids.tolist()},
         "left_out": int(senders.size - shown.size),
     }

@@ -31,6 +31,7 @@ _ALLOCATOR = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow starts a thread otherwise: a forge must have none
 }
 
 
@@ -65,12 +66,15 @@ class Worker:
 
     def run(self, stop: Callable[[], bool], poll_s: float = 0.25) -> None:
         """Steps until `stop()`; a locked ledger is waited for. Running jobs are left running."""
-        while not stop():
-            try:
-                self.step()
-            except Unavailable as error:
-                logger.warning("%s", error)
-            self.engine.wake.wait(poll_s)
+        try:
+            while not stop():
+                try:
+                    self.step()
+                except Unavailable as error:
+                    logger.warning("%s", error)
+                self.engine.wake.wait(poll_s)
+        finally:
+            self.engine.close()
 
     def step(self) -> None:
         running = self.ledger.running()

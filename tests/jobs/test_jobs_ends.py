@@ -17,6 +17,10 @@ from dqviz.jobs import network
 from dqviz.jobs.nodes import neighbourhoods
 from dqviz.jobs.train import output_error
 from dqviz.runs import artifacts
+from dqviz.runs.engines import Local
+from dqviz.runs.ledger import Ledger
+from dqviz.runs.worker import Worker
+from dqviz.spec import Study
 from dqviz.training.batches import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,3 +112,24 @@ def test_neighbourhoods_leave_out_what_would_not_be_seen() -> None:
     assert (len(hub["nodes"]), hub["left_out"]) == (61, 39)
     assert hub["nodes"][1:4] == [99, 98, 97], "largest errors first"
     assert hub["flip"]["0"] is True
+
+
+@pytest.mark.slow
+def test_a_forged_job_leaves_the_same_artifacts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a training forked from a forge writes equals to the byte what a process of its own writes."""
+    monkeypatch.setenv("DQVIZ_HOME", str(home / "anew"))
+    alone = execute(spec("gat", "dq"))
+    monkeypatch.setenv("DQVIZ_HOME", str(home / "forged"))
+    ledger = Ledger()
+    ledger.submit(Study(name="a study", runs=(spec("gat", "dq"), spec("gat", "dq", seed=1))))
+    engine = Local(forge=True)
+    worker = Worker(ledger, engine, retry_pause_s=1e9)
+    worker.run(lambda: not ledger.active())
+    forged = ledger.run(alone.run_id)
+    assert forged.state == "finished", ledger.log_tail(forged.run_id)
+    assert engine._forges is not None
+    assert not engine._forges._barren, "it was forked"
+    for path in alone.folder.iterdir():
+        if path.suffix != ".json" and path.name != "metrics.parquet":  # those hold times
+            assert path.read_bytes() == (forged.folder / path.name).read_bytes(), path.name
+    ledger.close()

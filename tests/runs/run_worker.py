@@ -6,10 +6,11 @@ import logging
 import os
 import sys
 
-from runs_tools import FAKE
+from runs_tools import FAKE, FORGED
 
 from dqviz.runs.worker import main_loop
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    sys.exit(0 if main_loop(command=FAKE, slots=4, patient=bool(os.environ.get("PATIENT"))) else 7)
+    command = FORGED if os.environ.get("FORGED") else FAKE
+    sys.exit(0 if main_loop(command=command, slots=4, patient=bool(os.environ.get("PATIENT"))) else 7)

@@ -22,6 +22,7 @@ from dqviz.spec import RunSpec, Study
 
 HERE = Path(__file__).parent
 FAKE = (sys.executable, str(HERE / "fake_job.py"))
+FORGED = (sys.executable, "-m", "forged_job")
 LIMIT_S = 240.0  # generous: it only ends a test that hangs
 
 
@@ -72,9 +73,16 @@ def pids(ledger: Ledger) -> dict[str, int | None]:
     return {row.run_id: pid_of(ledger, row.run_id) for row in ledger.runs(states=["running"])}
 
 
+def forge_of(worker: Worker) -> int:
+    """Process of the newest forge of a worker."""
+    kept: dict[object, Any] = worker.engine._forges._kept  # type: ignore[attr-defined]
+    pid: int = list(kept.values())[-1]._process.pid
+    return pid
+
+
 def start_worker(home: Path, **environment: str) -> subprocess.Popen[bytes]:
     """A worker as a program of its own, with the fake job."""
-    known = {"DQVIZ_HOME": str(home), "PYTHONPATH": str(HERE.parents[1])}
+    known = {"DQVIZ_HOME": str(home), "PYTHONPATH": os.pathsep.join((str(HERE.parents[1]), str(HERE)))}
     return subprocess.Popen(
         [sys.executable, str(HERE / "run_worker.py")], env={**os.environ, **known, **environment},
         stderr=subprocess.DEVNULL, start_new_session=True,

@@ -46,3 +46,6 @@ class Engine(Protocol):
 
     def send(self, claim: Claim, number: signal.Signals) -> None:
         """A signal to the process and all it has started."""
+
+    def close(self) -> None:
+        """Lets go of whatever the engine keeps for jobs to come; those that run go on."""
