@@ -10,6 +10,7 @@ from dqviz.analysis.infos.degree_bands import degree_bands
 from dqviz.analysis.infos.degree_histogram import degree_histogram
 from dqviz.analysis.infos.error_by_degree import error_by_degree
 from dqviz.analysis.infos.error_parts import error_parts
+from dqviz.analysis.infos.gradient_error import gradient_error
 from dqviz.analysis.infos.growth import growth
 from dqviz.analysis.infos.held_memory import held_memory
 from dqviz.analysis.infos.latency import graphs_by_size, latency_bars, latency_operations
@@ -44,6 +45,7 @@ __all__ = [
     "degree_histogram",
     "error_by_degree",
     "error_parts",
+    "gradient_error",
     "graphs_by_size",
     "group_runs",
     "growth",

@@ -8,6 +8,7 @@ from dqviz.plots.degree_bands import plot_degree_bands
 from dqviz.plots.degree_histogram import plot_degree_histogram
 from dqviz.plots.error_by_degree import plot_error_by_degree
 from dqviz.plots.error_parts import plot_error_parts
+from dqviz.plots.gradient_error import plot_gradient_error
 from dqviz.plots.growth import plot_growth
 from dqviz.plots.held_memory import plot_held_memory
 from dqviz.plots.latency import plot_latency_bars, plot_latency_operations
@@ -30,6 +31,7 @@ __all__ = [
     "plot_degree_histogram",
     "plot_error_by_degree",
     "plot_error_parts",
+    "plot_gradient_error",
     "plot_growth",
     "plot_held_memory",
     "plot_latency_bars",

@@ -9,8 +9,10 @@ from dqviz.ui.choices import (
     choose_kind,
     choose_metric,
     choose_node,
+    choose_rule,
     choose_site,
     choose_split,
+    choose_weights,
     show_nodes,
 )
 from dqviz.ui.export import choose_sections, choose_studies, show_download, show_preview
@@ -78,6 +80,7 @@ __all__ = [
     "choose_own_study",
     "choose_preset",
     "choose_probabilities",
+    "choose_rule",
     "choose_run",
     "choose_runs",
     "choose_sample_seed",
@@ -86,6 +89,7 @@ __all__ = [
     "choose_split",
     "choose_studies",
     "choose_study",
+    "choose_weights",
     "configure",
     "drawer",
     "empty",

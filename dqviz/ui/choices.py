@@ -59,6 +59,19 @@ def site_keys(chosen: Chosen, table: str, quantized: bool = False) -> list[str]:
     return list(found)
 
 
+def choose_weights(chosen: Chosen) -> str:
+    """Key of a linear layer's weights whose gradient the chosen runs recorded. Nothing where none did."""
+    keys = [key for key in site_keys(chosen, "gradients") if key.endswith("/weight")]
+    if not keys:
+        raise Nothing("These runs were trained before gradients were recorded; runs started now hold them.")
+    return pick.pick("Weights", "weights", {names.site_name(key): key for key in keys}, width=260)
+
+
+def choose_rule() -> str:
+    """Backward rule of the gradients table."""
+    return pick.pick_short("Backward rule", "rule", {"Each method's own": "own", "Straight through for all": "ste"})
+
+
 CURVES = {
     "Validation accuracy": "accuracy_val",
     "Training accuracy": "accuracy_train",

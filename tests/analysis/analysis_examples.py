@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dqviz.analysis import SiteView, accuracy_by_degree, analyse, protection
+from dqviz.analysis.gradients import WeightGradient, gradient_table
 from dqviz.columns import error_column
 
 NUM_NODES = 400
@@ -75,6 +77,17 @@ def views(bits: int, seed: int, noise: float) -> list[SiteView]:
     return found
 
 
+def gradients(degree: np.ndarray, noise: float, seed: int) -> pd.DataFrame:
+    """The gradients table of two linear layers: error grows with in-degree, and twice as much under the own rule."""
+    rng = np.random.default_rng(seed)
+    x, dy = rng.random((NUM_NODES, CHANNELS)), rng.random((NUM_NODES, 3))
+    off = noise * rng.standard_normal(dy.shape) * np.sqrt(degree + 1.0)[:, None]
+    passed = np.ones((3, CHANNELS))
+    layers = [WeightGradient((f"{layer}/weight", layer, "", "weight"), x, dy, passed) for layer in (0, 1)]
+    moved = {factor: [replace(layer, dy=dy + factor * off) for layer in layers] for factor in (1, 2)}
+    return gradient_table(degree, layers, {"own": [moved[2]], "ste": [moved[1]]} if noise else {})
+
+
 @lru_cache(maxsize=32)
 def run_tables(method: str, bits: int, seed: int) -> dict[str, pd.DataFrame]:
     """All tables of one run."""
@@ -95,6 +108,7 @@ def run_tables(method: str, bits: int, seed: int) -> dict[str, pd.DataFrame]:
         "protected_frequency": rng.binomial(200, p) / 200 if method == "dq" else np.nan,
     })  # fmt: skip
     tables["accuracy"] = accuracy_by_degree(nodes)
+    tables["gradients"] = gradients(degree, noise, seed)
     tables["nodes"] = pd.concat([nodes, tables.pop("node_errors")], axis=1)
     epoch = np.arange(60)
     tables["metrics"] = pd.DataFrame({

@@ -106,6 +106,22 @@ def test_growth_says_which_way() -> None:
     assert "falls with in-degree" in info.sentence  # the error is constant, the value grows as sqrt(n)
 
 
+def test_gradient_error_at_the_first_weights() -> None:
+    own, straight = (analysis.gradient_error(groups("gradients"), rule=rule) for rule in ("own", "ste"))
+    assert own.key == "0/weight"
+    assert [line.label for line in own.errors] == ["QAT INT4", "Degree-Quant INT4"]  # full precision has no error
+    first = [examples.run_tables("qat", 4, seed)["gradients"] for seed in range(6)]
+    wanted = [f[(f["key"] == "0/weight") & (f["rule"] == "own")]["gradient_error"].iloc[2] for f in first]
+    assert own.errors[0].y[2] == pytest.approx(np.mean(wanted))
+    np.testing.assert_allclose(own.errors[0].y, 2 * straight.errors[0].y)
+    assert own.nodes["nodes"].sum() == examples.NUM_NODES
+    assert own.sentence.startswith("At 0/weight the gradient of QAT INT4 is turned most around in-degree")
+    assert "that of Degree-Quant INT4 is the highest" in own.sentence
+    assert "straight-through" in straight.sentence
+    with pytest.raises(BadInput, match="own, ste"):
+        analysis.gradient_error([], rule="gc")
+
+
 def test_aggregation_exponent_is_that_of_the_values() -> None:
     info = analysis.aggregation_growth(groups("aggregation"))
     assert info.key == "1/aggregate"
@@ -252,6 +268,7 @@ def empty_infos() -> dict[str, Info]:
     return {
         "degree_histogram": analysis.degree_histogram({}), "learning_curves": analysis.learning_curves(nothing),
         "error_by_degree": analysis.error_by_degree(nothing, KEY), "error_parts": analysis.error_parts(nothing, KEY),
+        "gradient_error": analysis.gradient_error(nothing),
         "growth": analysis.growth(nothing, KEY), "accuracy_by_degree": analysis.accuracy_by_degree_info(nothing),
         "site_errors": analysis.site_errors(nothing), "site_histogram": analysis.site_histogram(nothing, nothing, KEY),
         "degree_bands": analysis.degree_bands(nothing, KEY), "range_trace": analysis.range_trace(nothing, KEY),

@@ -15,7 +15,14 @@ from dqviz.ui.nav import PAGES, Entry
 ROOT = Path(__file__).resolve().parents[2]
 ONCE = pytest.mark.parametrize("entry", PAGES, ids=[entry.url for entry in PAGES])
 TABS = {
-    "error_by_degree": ("Rounding and clipping", "Growth", "Accuracy and flips", "All sites", "Worst nodes"),
+    "error_by_degree": (
+        "Rounding and clipping",
+        "Growth",
+        "Accuracy and flips",
+        "Gradient",
+        "All sites",
+        "Worst nodes",
+    ),
     "ranges": ("By degree", "Levels used", "Over epochs", "After aggregation"),
     "protection": ("A mask on the graph", "Measured in training"),
     "latency": ("By operation", "Bytes and bandwidth", "Size of the graph", "Memory"),

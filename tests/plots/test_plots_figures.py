@@ -62,6 +62,7 @@ def by_degree(groups: Groups) -> dict[str, Info]:
         "accuracy_by_degree": analysis.accuracy_by_degree_info(groups("accuracy")),
         "aggregation_growth": analysis.aggregation_growth(groups("aggregation")),
         "degree_bands": analysis.degree_bands(groups("quantiles"), KEY, groups("ranges")),
+        "gradient_error": analysis.gradient_error(groups("gradients")),
         "growth": analysis.growth(groups("growth"), KEY),
     }  # fmt: skip
 

@@ -9,6 +9,7 @@ from dqviz.report.sections import (
     degree,
     differences,
     environment,
+    gradients,
     latency,
     methods,
     protocol,
@@ -20,6 +21,6 @@ from dqviz.report.sections.base import Maker
 
 SECTIONS: dict[str, Maker] = {
     module.MAKER.name: module.MAKER
-    for module in (methods, differences, degree, sites, ranges, aggregation, accuracy, latency, unfinished, protocol,
-                   environment, citations)
+    for module in (methods, differences, degree, sites, ranges, aggregation, gradients, accuracy, latency, unfinished,
+                   protocol, environment, citations)
 }  # fmt: skip
