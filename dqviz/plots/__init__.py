@@ -2,6 +2,7 @@
 
 from dqviz.plots import style
 from dqviz.plots.accuracy_by_degree import plot_accuracy_by_degree
+from dqviz.plots.aggregation_exponents import plot_aggregation_exponents
 from dqviz.plots.aggregation_growth import plot_aggregation_growth
 from dqviz.plots.compare import plot_compare_table, plot_paired_differences, plot_pareto
 from dqviz.plots.degree_bands import plot_degree_bands
@@ -14,6 +15,7 @@ from dqviz.plots.held_memory import plot_held_memory
 from dqviz.plots.latency import plot_latency_bars, plot_latency_operations
 from dqviz.plots.learning_curves import plot_learning_curves
 from dqviz.plots.network import plot_mask_sample, plot_neighbourhood
+from dqviz.plots.one_site import plot_one_site
 from dqviz.plots.protection_curve import plot_protection_curve
 from dqviz.plots.protection_frequency import plot_protection_frequency
 from dqviz.plots.range_trace import plot_range_trace
@@ -25,6 +27,7 @@ from dqviz.plots.worst_nodes import plot_worst_nodes
 
 __all__ = [
     "plot_accuracy_by_degree",
+    "plot_aggregation_exponents",
     "plot_aggregation_growth",
     "plot_compare_table",
     "plot_degree_bands",
@@ -40,6 +43,7 @@ __all__ = [
     "plot_levels_used",
     "plot_mask_sample",
     "plot_neighbourhood",
+    "plot_one_site",
     "plot_paired_differences",
     "plot_pareto",
     "plot_protection_curve",

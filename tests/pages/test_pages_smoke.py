@@ -26,7 +26,7 @@ TABS = {
     "ranges": ("By degree", "Levels used", "Over epochs", "After aggregation"),
     "protection": ("A mask on the graph", "Measured in training"),
     "latency": ("By operation", "Bytes and bandwidth", "Size of the graph", "Memory"),
-    "compare": ("Paired differences", "Accuracy against cost", "Accuracy by degree"),
+    "compare": ("Paired differences", "Accuracy against cost", "Accuracy by degree", "One site at fewer bits"),
     "report": ("Export", "Preview"),
 }
 

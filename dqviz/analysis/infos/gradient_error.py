@@ -18,12 +18,11 @@ from dqviz.errors import unknown
 RULES = (OWN, STRAIGHT)
 MEASURES = ("gradient_cosine", "gradient_error", "gradient_norm")
 HOW = {
-    OWN: "Each method with the backward rule it trains with: gc, Degree-Quant's own, drops the gradient at the two "
-         "extreme codes, which alone turns it.",
-    STRAIGHT: "Every method with the straight-through rule, so that only the quantized values differ.",
+    OWN: "Each method has the backward rule it trains with (Degree-Quant's, gc, drops the gradient at the two extreme "
+         "codes).",
+    STRAIGHT: "Every method has the straight-through rule, so only the quantized values differ.",
 }  # fmt: skip
-ALWAYS = ("Training loss at the best weights, dropout off; where nodes are protected at random, the mean over seeded "
-          "masks.")  # fmt: skip
+ALWAYS = "Training loss, best weights, no dropout; where nodes are protected, the mean over seeded masks."  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
