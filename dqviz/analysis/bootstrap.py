@@ -83,18 +83,6 @@ def slope_interval(x: Array, y: Array, seed: int = 0) -> tuple[float, float, flo
     return float(_slope(columns.sum(axis=0)[None])[0]), float(low), float(high)
 
 
-def weighted_slope_interval(x: Array, y: Array, weight: Array, seed: int = 0) -> tuple[float, float, float]:
-    """Weighted least-squares slope and its 95 % interval over the points; NaN with under two distinct x."""
-    if len(x) < 2 or np.ptp(x) == 0:
-        return np.nan, np.nan, np.nan
-    x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
-    columns = weight[:, None] * np.column_stack([np.ones_like(x), x, y, x * x, x * y])
-    slopes = _slope(resampled_sums(columns, seed))
-    slopes = slopes[np.isfinite(slopes)]
-    low, high = np.percentile(slopes, INTERVAL) if len(x) > 2 and len(slopes) else (np.nan, np.nan)
-    return float(_slope(columns.sum(axis=0)[None])[0]), float(low), float(high)
-
-
 def _slope(sums: Floats) -> Floats:
     n, x, y, xx, xy = sums.T
     spread = n * xx - x * x

@@ -10,7 +10,7 @@ from dqviz.plots.draw import empty, figure
 from dqviz.plots.growth import draw_exponents
 from dqviz.plots.style import NEUTRAL
 
-X_TITLE = "Growth exponent of the value after the sum (power of in-degree)"
+X_TITLE = "Growth exponent (power of in-degree)"
 
 
 def plot_aggregation_exponents(info: AggregationExponents) -> go.Figure:
@@ -18,10 +18,11 @@ def plot_aggregation_exponents(info: AggregationExponents) -> go.Figure:
     known = [one for one in info.exponents if np.isfinite(one.value)]
     if not known:
         return empty(info.sentence, X_TITLE, "Run")
-    fig = figure(140 + 38 * len({one.who.label for one in known}))
+    fig = figure(150 + 38 * len({one.who.label for one in known}))
     draw_exponents(fig, known, hollow="mean", x_title=X_TITLE)
+    fig.update_annotations(yshift=20)  # the legend clears the names of the lines
     for name, power in info.references:
         fig.add_vline(x=power, line={"color": NEUTRAL, "dash": "dot", "width": 1.5},
                       annotation={"text": name, "font": {"size": 12}}, annotation_position="top")  # fmt: skip
-    fig.update_layout(margin_t=50)
+    fig.update_layout(margin_t=60)
     return fig

@@ -65,5 +65,5 @@ def _legend(fig: go.Figure, costs: Sequence[SiteCost]) -> None:
     names = {cost.who.label: colour(cost.who.method) for cost in costs}
     text = "   ".join(f'<span style="color:{shade}">●</span> {name}' for name, shade in names.items())
     fig.add_annotation(text=text, x=1, y=1, xref="paper", yref="paper", yanchor="bottom", xanchor="right",
-                       yshift=4, showarrow=False)  # fmt: skip
-    fig.update_layout(margin_t=46)
+                       yshift=22, showarrow=False)  # fmt: skip
+    fig.update_layout(margin_t=60)

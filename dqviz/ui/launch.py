@@ -27,6 +27,7 @@ TITLES = {
     "dq-citeseer": "Degree-Quant table, CiteSeer",
     "dq-reddit-binary": "Degree-Quant, REDDIT-BINARY",
     "dq-one-site": "One site at INT4, Cora",
+    "observers": "Ranges by observer, Cora",
 }
 
 

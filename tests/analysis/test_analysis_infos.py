@@ -184,7 +184,7 @@ def test_exponents_by_hand_with_their_interval() -> None:
     assert (spread.value, spread.low, spread.high) == pytest.approx((0.5, 0.48, 0.52))  # over the two seeds
     assert (single.value, single.low, single.high) == pytest.approx((1.0, 1.0, 1.0))  # over bins: no bin is off
     assert info.sentence == (
-        "At 0/aggregate the spread grows with in-degree n as n^1.00 for FP32, GIN (95 % interval 1.00 to 1.00, which "
+        "At 0/aggregate the spread changes with in-degree n as n^1.00 for FP32, GIN (95 % interval 1.00 to 1.00, which "
         "holds O(n)); as n^0.50 for FP32, GCN (95 % interval 0.48 to 0.52, which holds O(√n))."
     )
 

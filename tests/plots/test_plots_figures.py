@@ -161,6 +161,18 @@ def test_at_most_seven_lines_in_a_panel() -> None:
     assert len(set(lines)) == 2  # one panel an architecture
 
 
+def test_lines_that_only_settings_tell_apart_have_panels_of_their_own_on_one_scale() -> None:
+    rows = [row | {"run_id": f"qat:4:{at}", "method_settings": {"observer": name}}
+            for at, name in enumerate(("abs", "mom")) for row in examples.rows((("qat", 4),), seeds=1)]  # fmt: skip
+    info = analysis.range_trace(analysis.group_runs(rows, examples.table("sites")), KEY)
+    figure = draw("range_trace", info)
+    texts = [note.text for note in figure.layout.annotations]
+    assert texts[:2] == ["observer abs", "observer mom"]
+    assert texts.count("QAT INT4") == 2
+    assert figure.layout.yaxis2.range == figure.layout.yaxis.range
+    assert "QAT INT4 (observer mom)" in {line.label for line in info.lines}
+
+
 def test_rounding_alone_is_drawn_at_one_over_root_twelve() -> None:
     figure = draw("error_by_degree", error("rmse_scale", seeds=1))
     assert any(shape.y0 == pytest.approx(1 / np.sqrt(12)) for shape in figure.layout.shapes)

@@ -40,5 +40,9 @@ def _sentence(lines: Sequence[Line], key: str) -> str:
         return NOTHING
     widest = max(known, key=lambda line: line.y[line.finite][-1])
     width = widest.y[widest.finite]
-    return (f"{widest.label} ends with the widest range at {key}, {number(float(width[-1]))}; over training its width "
-            f"{growth(float(width[-1] / width[0]) if width[0] > 0 else np.nan)}.")  # fmt: skip
+    text = (f"{widest.label} ends with the widest range at {key}, {number(float(width[-1]))}; over training its width "
+            f"{growth(float(width[-1] / width[0]) if width[0] > 0 else np.nan)}")  # fmt: skip
+    if len(known) == 1:
+        return f"{text}."
+    narrowest = min(known, key=lambda line: line.y[line.finite][-1])
+    return f"{text}; {narrowest.label} ends with the narrowest, {number(float(narrowest.y[narrowest.finite][-1]))}."
