@@ -74,6 +74,15 @@ def test_every_tab_runs(url: str, tab: str, filled: Path) -> None:
     assert not app.error
 
 
+def test_runs_from_before_gradients_were_recorded_say_so(fresh: Path) -> None:
+    """The demo study is such runs until it is made again."""
+    app = opened(PAGES[2], tab="Gradient", study="Demo, digits")
+    assert not app.exception
+    assert not app.error
+    said = any("before gradients were recorded" in text.value for text in app.markdown)
+    assert said or len(app.get("plotly_chart")) == 2
+
+
 def test_the_progress_of_a_study_is_shown_with_what_can_be_done(filled: Path) -> None:
     app = opened(PAGES[1], view="Progress")
     assert not app.exception
