@@ -29,7 +29,10 @@ def plot_one_site(info: OneSite) -> go.Figure:
     for row, part in enumerate(parts, start=1):
         _panel(fig, part, _sites(info, part), row)
     fig.update_xaxes(title=X_TITLE, row=len(parts), col=1)
-    _legend(fig, info.costs)
+    # Above the title of the first panel: 24 of the pixels that the panels share.
+    fig.update_layout(showlegend=True, margin_t=64, legend={
+        "orientation": "h", "x": 1, "xanchor": "right", "y": 1 + 24 / (fig.layout.height - 100), "yanchor": "bottom",
+    })  # fmt: skip
     return fig
 
 
@@ -54,16 +57,8 @@ def _mark(fig: go.Figure, cost: SiteCost, place: float, row: int) -> None:
         "error_x": {"array": [100 * (cost.high - cost.mean)], "arrayminus": [100 * (cost.mean - cost.low)],
                     "color": shade, "width": 3}
     }  # fmt: skip
-    fig.add_scatter(x=[100 * cost.mean], y=[place], mode="markers", name=f"{cost.who.label}, {cost.site}",
+    fig.add_scatter(x=[100 * cost.mean], y=[place], mode="markers", name=cost.who.label, text=[cost.site],
+                    legendgroup=cost.who.label, showlegend=not any(one.name == cost.who.label for one in fig.data),
                     marker={"symbol": marker(cost.who.arch), "size": 9, "color": shade},
-                    hovertemplate="%{fullData.name}: %{x:.1f} points<extra></extra>", row=row, col=1,
+                    hovertemplate="%{fullData.name}, %{text}: %{x:.1f} points<extra></extra>", row=row, col=1,
                     **whisker)  # fmt: skip
-
-
-def _legend(fig: go.Figure, costs: Sequence[SiteCost]) -> None:
-    """Each method's name in its colour, above the first panel."""
-    names = {cost.who.label: colour(cost.who.method) for cost in costs}
-    text = "   ".join(f'<span style="color:{shade}">●</span> {name}' for name, shade in names.items())
-    fig.add_annotation(text=text, x=1, y=1, xref="paper", yref="paper", yanchor="bottom", xanchor="right",
-                       yshift=22, showarrow=False)  # fmt: skip
-    fig.update_layout(margin_t=60)
