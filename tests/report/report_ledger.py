@@ -68,7 +68,7 @@ def run(job: Job) -> None:
     job.staging.write_table("nodes", pd.concat([nodes, errors], axis=1))
     job.staging.write_table("gradients", gradients(rng, degree, bits))
     job.staging.write_table("metrics", curve(spec.epochs, bits))
-    job.staging.write_table("sites", pd.DataFrame(columns=list(map(str, TABLES["sites"]))))
+    job.staging.write_table("sites", trace(spec.epochs, bits))
     job.staging.write_json("provenance", {"packages": {"torch": "2.13.0"}, "threads": 1, "citations": ["tailor2021"]})
     accuracy = 0.8 - 0.4 / bits + 0.01 * spec.seed
     job.finish({"val_accuracy": accuracy, "test_accuracy": accuracy - 0.01, "test_accuracy_integer": None,
@@ -102,6 +102,14 @@ def gradients(rng: np.random.Generator, degree: np.ndarray[Any, Any], bits: int)
     layer = WeightGradient(("0/weight", 0, "", "weight"), x, dy, np.ones((CLASSES, CHANNELS)))
     moved = [[replace(layer, dy=dy + rng.normal(size=dy.shape) / bits)]]
     return gradient_table(degree, [layer], {"own": moved, "ste": moved} if bits < 32 else {})
+
+
+def trace(epochs: int, bits: int) -> pd.DataFrame:
+    """A range that widens at one site; nothing at full precision."""
+    rows = [
+        (epoch, "1/aggregate", 1, "", "aggregate", bits, -epoch / 10, epoch / 5, 0.1, 0.0) for epoch in range(epochs)
+    ]
+    return pd.DataFrame(rows if bits < 32 else [], columns=list(map(str, TABLES["sites"])))
 
 
 def curve(epochs: int, bits: int) -> pd.DataFrame:

@@ -65,6 +65,13 @@ def test_every_section_has_something_to_say(name: str, made: Made) -> None:
     assert section.blocks
 
 
+def test_the_figures_of_degree_quant_are_there(made: Made) -> None:
+    """Nodes by in-degree, growth at full precision, gradient error under both rules, ranges over epochs."""
+    names = {table.name for table in made.report.tables()}
+    wanted = {"degree-histogram-0", "aggregation-exponents", "gradients-own-0", "gradients-ste-0", "range-trace-0"}
+    assert wanted <= names
+
+
 def test_what_one_site_costs_is_told_where_runs_lower_one(made: Made, tmp_path: Path) -> None:
     assert gather(made.store, made.study_id, ["one-site"]).sections == ()
     widths = (8, {"default": 8, "message": 4})

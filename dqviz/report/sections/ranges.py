@@ -13,6 +13,7 @@ from dqviz.report.source import Source, last_key
 
 SHOWN = ["key", "bits", "lo", "hi", "scale", "values_min", "values_max", "clipped_share", "levels_total", "levels_used",
          "entropy_bits", "sqnr_db"]  # fmt: skip
+EPOCHS = 25  # of a trace: its table stands in the report too, and 200 rows a group would fill it
 SENTENCE = "Ranges of the first seed of each group; shares and levels over all values of one evaluation."
 
 
@@ -24,7 +25,7 @@ def make(source: Source) -> list[Block]:
         traces = source.groups(rows, "sites")
         key = last_key(traces, "aggregate") or last_key(traces, "update")
         if key is not None:
-            blocks += chart(f"range-trace-{at}", f"{title}: range over epochs, {key}", range_trace(traces, key),
+            blocks += chart(f"range-trace-{at}", f"{title}: range over epochs, {key}", range_trace(traces, key, EPOCHS),
                             plot_range_trace)  # fmt: skip
         tables = [identify(group.frames[0][SHOWN].rename(columns={"bits": "site bits"}), group) for group in groups]
         frame = stack(tables)
