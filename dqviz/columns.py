@@ -103,6 +103,12 @@ class Column(StrEnum):
     EXPONENT_LO = "exponent_lo", "Growth exponent, 95 % interval from"
     EXPONENT_HI = "exponent_hi", "Growth exponent, 95 % interval to"
 
+    # gradient by degree
+    RULE = "rule", "Backward rule"
+    GRADIENT_COSINE = "gradient_cosine", "Cosine with the gradient of the quantizers-off network"
+    GRADIENT_ERROR = "gradient_error", "Relative error of the gradient"
+    GRADIENT_NORM = "gradient_norm", "Length of the gradient against quantizers off"
+
     # accuracy by degree
     ACCURACY = "accuracy", "Accuracy", "share"
     ACCURACY_LO = "accuracy_lo", "Accuracy, 95 % interval from", "share"
@@ -180,6 +186,7 @@ TABLES["degree"] = (*_WHERE, C.KIND, *_BIN, C.ERROR_MEAN, C.ERROR_LO, C.ERROR_HI
 TABLES["growth"] = (*_WHERE, C.KIND, C.EXPONENT, C.EXPONENT_LO, C.EXPONENT_HI, C.NODES)
 TABLES["accuracy"] = (C.SPLIT, *_BIN, C.ACCURACY, C.ACCURACY_LO, C.ACCURACY_HI, C.ACCURACY_TWIN, C.FLIP_RATE,
                       C.FLIP_LO, C.FLIP_HI)  # fmt: skip
+TABLES["gradients"] = (C.RULE, *_WHERE, *_BIN, C.GRADIENT_COSINE, C.GRADIENT_ERROR, C.GRADIENT_NORM)
 TABLES["aggregation"] = (*_WHERE, *_BIN, C.MEAN, C.SPREAD)
 TABLES["histograms"] = (*_WHERE, C.GROUP, C.DEGREE_LO, C.DEGREE_HI, C.LEFT, C.RIGHT, C.COUNT)
 TABLES["quantiles"] = (*_WHERE, C.GROUP, C.DEGREE_LO, C.DEGREE_HI, C.QUANTILE, C.VALUE)

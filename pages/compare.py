@@ -38,6 +38,15 @@ def paired(baseline: str) -> Any:
     return plots.plot_paired_differences(info), info
 
 
+def one_site() -> None:
+    ui.show(*ui.kept(chosen, lowered), "one-site", ("paired difference", "seeds"))
+
+
+def lowered() -> Any:
+    info = analysis.one_site(rows)
+    return plots.plot_one_site(info), info
+
+
 def pareto() -> None:
     ui.show(*ui.kept(chosen, costs, ui.choose_cost()), "pareto", ("seeds",))
 
@@ -57,4 +66,5 @@ with ui.page("compare"):
     chosen = ui.choose_runs(analysis.seeds_by_variant, every=True)
     rows = ui.kept(chosen, costed)
     main()
-    ui.show_tabs({"Paired differences": differences, "Accuracy against cost": pareto, "Accuracy by degree": accuracy})
+    ui.show_tabs({"Paired differences": differences, "Accuracy against cost": pareto, "Accuracy by degree": accuracy,
+                  "One site at fewer bits": one_site})  # fmt: skip

@@ -32,6 +32,13 @@ def accuracy() -> None:
     ui.show(*drawn, "accuracy-by-degree", ("flip", "in-degree"))
 
 
+def gradient() -> None:
+    with ui.selectors():
+        weights, rule = ui.choose_weights(chosen), ui.choose_rule()
+    drawn = draw(chosen, analysis.gradient_error, plots.plot_gradient_error, "gradients", weights, rule)
+    ui.show(*drawn, "gradient-error", ("gradient error", "in-degree"))
+
+
 def sites() -> None:
     drawn = draw(chosen, analysis.site_errors, plots.plot_site_errors, "degree", kind)
     ui.show(*drawn, "site-errors", ("local error", "accumulated error", "relative error"))
@@ -58,5 +65,5 @@ with ui.page("error_by_degree"):
         kind = ui.choose_kind()
         metric = ui.choose_metric()
     main()
-    ui.show_tabs({"Rounding and clipping": parts, "Growth": growth, "Accuracy and flips": accuracy, "All sites": sites,
-                  "Worst nodes": worst})  # fmt: skip
+    ui.show_tabs({"Rounding and clipping": parts, "Growth": growth, "Accuracy and flips": accuracy,
+                  "Gradient": gradient, "All sites": sites, "Worst nodes": worst})  # fmt: skip

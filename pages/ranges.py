@@ -33,7 +33,12 @@ def trace() -> None:
 
 
 def aggregation() -> None:
-    drawn = draw(chosen, analysis.aggregation_growth, plots.plot_aggregation_growth, "aggregation")
+    with ui.selectors():
+        runs = ui.choose_precision(chosen, "aggregation")
+        key = ui.choose_sum(runs)
+    fits = draw(runs, analysis.aggregation_exponents, plots.plot_aggregation_exponents, "aggregation", key)
+    ui.show(*fits, "aggregation-exponents", ("growth exponent",))
+    drawn = draw(runs, analysis.aggregation_growth, plots.plot_aggregation_growth, "aggregation", key)
     ui.show(*drawn, "aggregation", ("in-degree", "growth exponent"))
 
 

@@ -4,12 +4,14 @@ from dqviz.analysis.accuracy import accuracy_by_degree
 from dqviz.analysis.analyse import analyse
 from dqviz.analysis.group import Group, Identity, group_runs, method_label, seeds_by_variant
 from dqviz.analysis.infos.accuracy_by_degree import accuracy_by_degree_info
+from dqviz.analysis.infos.aggregation_exponents import aggregation_exponents
 from dqviz.analysis.infos.aggregation_growth import aggregation_growth
 from dqviz.analysis.infos.compare_table import compare_table
 from dqviz.analysis.infos.degree_bands import degree_bands
 from dqviz.analysis.infos.degree_histogram import degree_histogram
 from dqviz.analysis.infos.error_by_degree import error_by_degree
 from dqviz.analysis.infos.error_parts import error_parts
+from dqviz.analysis.infos.gradient_error import gradient_error
 from dqviz.analysis.infos.growth import growth
 from dqviz.analysis.infos.held_memory import held_memory
 from dqviz.analysis.infos.latency import graphs_by_size, latency_bars, latency_operations
@@ -18,6 +20,7 @@ from dqviz.analysis.infos.least_gain import least_gain
 from dqviz.analysis.infos.levels_used import levels_used
 from dqviz.analysis.infos.mask_sample import mask_sample
 from dqviz.analysis.infos.neighbourhood import neighbourhood
+from dqviz.analysis.infos.one_site import one_site
 from dqviz.analysis.infos.paired_differences import paired_differences
 from dqviz.analysis.infos.pareto import pareto
 from dqviz.analysis.infos.protection_curve import protection_curve
@@ -37,6 +40,7 @@ __all__ = [
     "SiteView",
     "accuracy_by_degree",
     "accuracy_by_degree_info",
+    "aggregation_exponents",
     "aggregation_growth",
     "analyse",
     "compare_table",
@@ -44,6 +48,7 @@ __all__ = [
     "degree_histogram",
     "error_by_degree",
     "error_parts",
+    "gradient_error",
     "graphs_by_size",
     "group_runs",
     "growth",
@@ -56,6 +61,7 @@ __all__ = [
     "mask_sample",
     "method_label",
     "neighbourhood",
+    "one_site",
     "paired_differences",
     "pareto",
     "protection",

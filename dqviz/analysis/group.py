@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dqviz.analysis.view import FULL_PRECISION
 from dqviz.columns import Column
 
 METHODS = {
@@ -27,6 +28,8 @@ METHODS = {
 """How people write a method; a name that is not here is shown as it is registered."""
 
 Row = Mapping[str, Any]
+DEFAULT_BITS = 8
+"""Of the sites that a map from site to bits does not name (quant.quantize)."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,30 @@ def bits_of(row: Row) -> int:
     return int(bits) if isinstance(bits, (int, float)) and bits == bits else 0
 
 
+def width_of(row: Row) -> str:
+    """'FP32', 'INT8', 'INT8 (message INT4)' where one or two sites have other bits, else 'mixed'."""
+    bits = bits_of(row)
+    if bits:
+        return "FP32" if bits == FULL_PRECISION else f"INT{bits}"
+    base, others = site_widths(row)
+    if not 1 <= len(others) <= 2:
+        return "mixed"
+    return f"INT{base} ({'; '.join(f'{site} INT{width}' for site, width in others.items())})"
+
+
+def site_widths(row: Row) -> tuple[int, dict[str, int]]:
+    """Bits of most sites, and those of the sites that differ by kind or key; (0, {}) for a row without a map."""
+    sites = row.get("site_bits")
+    if not isinstance(sites, Mapping):
+        return 0, {}
+    base = int(sites.get("default", DEFAULT_BITS))
+    return base, {str(site): int(width) for site, width in sites.items() if site != "default" and width != base}
+
+
 def variant_of(row: Row) -> Identity:
     """Everything that names a row's group, with the shortest label ("Degree-Quant INT4")."""
     method, bits = str(row.get("method", "")), bits_of(row)
-    width = "mixed" if bits == 0 else "FP32" if bits == 32 else f"INT{bits}"
+    width = width_of(row)
     label = method_label(method) if method_label(method) == width else f"{method_label(method)} {width}"
     dataset, arch, profile = (str(row.get(name) or "") for name in ("dataset", "arch", "profile"))
     return Identity(label, dataset, arch, method, bits, profile)
@@ -76,12 +99,13 @@ def variant_of(row: Row) -> Identity:
 def seeds_by_variant(rows: Sequence[Row]) -> dict[Identity, list[Row]]:
     """Rows of each configuration in order of first appearance, labels made distinct.
 
-    Architecture, data set and profile join the label only where the rows differ in them. A seed that occurs twice in
-    one configuration comes from other settings (such as p_max); the second is a group of its own, marked "(2)".
+    Architecture, data set and profile join the label only where the rows differ in them, and so do settings of the
+    method. A seed that still occurs twice comes from settings that are not in the rows (such as the learning rate); the
+    second is a group of its own, marked "(2)".
     """
     found: dict[Identity, list[Row]] = {}
-    for row in rows:
-        variant = plain = variant_of(row)
+    for row, variant in zip(rows, told_apart(rows), strict=True):
+        plain = variant
         copy = 1
         while any(other.get("seed") == row.get("seed") for other in found.get(variant, [])):
             copy += 1
@@ -89,6 +113,35 @@ def seeds_by_variant(rows: Sequence[Row]) -> dict[Identity, list[Row]]:
         found.setdefault(variant, []).append(row)
     several = [name for name in ("arch", "dataset", "profile") if len({getattr(v, name) for v in found}) > 1]
     return {_full_label(variant, several): members for variant, members in found.items()}
+
+
+def told_apart(rows: Sequence[Row]) -> list[Identity]:
+    """The variant of each row; where those of one variant differ in settings of the method, the label names them.
+
+    "QAT INT8 (observer mom)" beside "QAT INT8", which left it at its default.
+    """
+    variants, settings = [variant_of(row) for row in rows], [settings_of(row) for row in rows]
+    found: dict[Identity, list[dict[str, str]]] = {}
+    for variant, own in zip(variants, settings, strict=True):
+        found.setdefault(variant, []).append(own)
+    named = {variant: _differing(several) for variant, several in found.items()}
+    return [_with_settings(variant, own, named[variant]) for variant, own in zip(variants, settings, strict=True)]
+
+
+def _differing(several: Sequence[Mapping[str, str]]) -> set[str]:
+    names = {name for one in several for name in one}
+    return {name for name in names if len({one.get(name) for one in several}) > 1}
+
+
+def settings_of(row: Row) -> dict[str, str]:
+    """Settings of the method that were set, as text."""
+    settings = row.get("method_settings")
+    return {str(name): str(value) for name, value in settings.items()} if isinstance(settings, Mapping) else {}
+
+
+def _with_settings(variant: Identity, own: Mapping[str, str], named: set[str]) -> Identity:
+    text = "; ".join(f"{name} {value}" for name, value in sorted(own.items()) if name in named)
+    return replace(variant, label=f"{variant.label} ({text})") if text else variant
 
 
 def _full_label(variant: Identity, several: Sequence[str]) -> Identity:

@@ -14,6 +14,7 @@ from dqviz.analysis.accuracy import accuracy_by_degree
 from dqviz.analysis.analyse import analyse
 from dqviz.columns import TABLES, Column, error_column
 from dqviz.jobs import network
+from dqviz.jobs.gradients import gradients
 from dqviz.jobs.integer_run import integer_run
 from dqviz.jobs.network import Network
 from dqviz.jobs.nodes import neighbourhoods, node_table
@@ -72,6 +73,7 @@ def results(job: Job, spec: RunSpec, net: Network, trained: Trained) -> dict[str
     for name, table in tables.items():
         write(job, name, table)
     write(job, "accuracy", accuracy_by_degree(nodes))
+    write(job, "gradients", gradients(net, spec.seed))
     job.staging.write_table("nodes", pd.concat([nodes, errors], axis=1))
     job.staging.write_json("integer", {"reason": as_integers.reason, "operations": as_integers.operations})
     job.staging.write_json("neighbourhoods", neighbourhoods(nodes, errors[OUTPUT].to_numpy(), batch.edge_index))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,6 +14,9 @@ from dqviz.analysis.view import Floats
 from dqviz.plots.draw import Label, coordinate, direct_labels, shifted
 from dqviz.plots.style import MOST_LINES, colour, light, line_style, marker
 
+SETTINGS = re.compile(r" \(([^()]*)\)")
+"""What analysis.group puts into a label where runs differ in settings or in the bits of a site."""
+DEFAULTS = "default settings"
 SPLITS = ("arch", "dataset", "profile", "bits", "method")
 MANY_POINTS = 40
 
@@ -29,9 +33,28 @@ class Panel:
 
 
 def panels(lines: Sequence[Line], y_title: str, *, log_y: bool = False, degree_x: bool = False) -> list[Panel]:
-    """One panel, or small multiples of at most seven lines: by architecture, data set, profile, bits or method."""
+    """One panel, or small multiples of at most seven lines: by architecture, data set, profile, bits or method.
+
+    Lines that would look the same, because only settings of the method tell them apart, stand in panels of their own.
+    """
     drawn = [line for line in lines if line.finite.any()]
-    return [Panel(tuple(part), y_title, title, log_y, degree_x) for title, part in _split(drawn)]
+    found = [
+        (", ".join(filter(None, (own, title))), part) for own, some in _apart(drawn) for title, part in _split(some)
+    ]
+    return [Panel(tuple(part), y_title, title, log_y, degree_x) for title, part in found]
+
+
+def _apart(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    """(settings, lines) where two lines have one look: "QAT INT8 (observer mom)" becomes "QAT INT8" there."""
+    looks = [(line.who.method, line.who.bits, line.who.arch, line.who.dataset, line.who.profile) for line in lines]
+    if len(set(looks)) == len(looks):
+        return [("", list(lines))]
+    parts: dict[str, list[Line]] = {}
+    for line in lines:
+        found = SETTINGS.search(line.label)
+        name = line.label.replace(found.group(), "") if found else line.label
+        parts.setdefault(found.group(1) if found else DEFAULTS, []).append(replace(line, name=name))
+    return list(parts.items())
 
 
 def _split(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:

@@ -70,6 +70,17 @@ class RunRow:
         return bits_label(self.spec.bits) if isinstance(self.spec, RunSpec) else ""
 
     @property
+    def site_bits(self) -> dict[str, int] | None:
+        """The map from site to bits, None where all sites have the same."""
+        bits = getattr(self.spec, "bits", None)
+        return bits if isinstance(bits, dict) else None
+
+    @property
+    def method_settings(self) -> dict[str, Any]:
+        """Those that were set; the method's defaults are not among them."""
+        return dict(getattr(self.spec, "method_settings", {}))
+
+    @property
     def profile(self) -> str:
         return getattr(self.spec, "profile", "")
 
@@ -113,7 +124,7 @@ class RunRow:
 
 JSON_ROW = ("run_id", "kind", "state", "dataset", "arch", "method", "bits", "bits_label", "profile", "seed",
             "val_accuracy", "test_accuracy", "test_accuracy_integer", "epochs", "epoch", "attempt",
-            "epoch_ms_median", "wall_s", "error")  # fmt: skip
+            "epoch_ms_median", "wall_s", "error", "site_bits", "method_settings")  # fmt: skip
 
 
 @dataclass(frozen=True)

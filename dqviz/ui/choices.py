@@ -11,7 +11,7 @@ import streamlit as st
 from dqviz.runs.ledger import RunRow
 from dqviz.ui import names, pick
 from dqviz.ui.page import Nothing
-from dqviz.ui.select import FULL_PRECISION, Chosen, Grouping
+from dqviz.ui.select import FULL_PRECISION, Chosen, Grouping, full_precision
 from dqviz.ui.store import tables
 from dqviz.ui.table import download_csv, headings
 
@@ -57,6 +57,34 @@ def site_keys(chosen: Chosen, table: str, quantized: bool = False) -> list[str]:
         rows = frame[frame["bits"] < FULL_PRECISION] if quantized else frame
         found |= dict.fromkeys(str(key) for key in rows["key"].unique())
     return list(found)
+
+
+def choose_precision(chosen: Chosen, table: str) -> Chosen:
+    """Full precision, where theory says what to expect, or the chosen runs."""
+    full = full_precision(chosen, table)
+    options = {"Full precision, every architecture": full} if full.rows else {}
+    return pick.pick_short("Of", "of", {**options, "The chosen runs": chosen})
+
+
+def choose_sum(chosen: Chosen) -> str:
+    """Key of an aggregation; at first the last layer's."""
+    keys = {names.layer_label(names.split_key(key)[0]): key for key in site_keys(chosen, "aggregation")}
+    if not keys:
+        raise Nothing("The chosen runs hold no aggregation.")
+    return pick.pick("After the sum of", "sum", keys, list(keys)[-1], width=150)
+
+
+def choose_weights(chosen: Chosen) -> str:
+    """Key of a linear layer's weights whose gradient the chosen runs recorded. Nothing where none did."""
+    keys = [key for key in site_keys(chosen, "gradients") if key.endswith("/weight")]
+    if not keys:
+        raise Nothing("These runs were trained before gradients were recorded; runs started now hold them.")
+    return pick.pick("Weights", "weights", {names.site_name(key): key for key in keys}, width=260)
+
+
+def choose_rule() -> str:
+    """Backward rule of the gradients table."""
+    return pick.pick_short("Backward rule", "rule", {"Each method's own": "own", "Straight through for all": "ste"})
 
 
 CURVES = {

@@ -27,9 +27,15 @@ TERMS: dict[str, str] = {
         "A value inside the range is rounded to the nearest level; a value outside is clipped to the end of the range. "
         "Wide ranges cost rounding, narrow ranges cost clipping."
     ),
+    "gradient error": (
+        "The gradient of a weight matrix is a sum over nodes. The part that a degree group gives, quantizers on, "
+        "against the same part, quantizers off, at the same weights. Cosine 1: same direction; relative error: "
+        "length of the difference over the length of the part without quantizers."
+    ),
     "growth exponent": (
-        "Slope of log error on log in-degree. 0: no growth; 0.5: the error doubles when the degree is four times "
-        "larger; 1: error in proportion to degree. The interval is a 95 % bootstrap over nodes."
+        "Slope of the logarithm of error (or of mean or spread after the sum) on log in-degree. 0: no growth; 0.5: "
+        "doubled when the degree is four times larger; 1: in proportion to degree. The interval is a 95 % bootstrap "
+        "over seeds, or with one seed over nodes (for mean and spread over groups of nodes)."
     ),
     "flip": "A node flips when the quantized network predicts another class than its twin with the quantizers off.",
     "in-degree": "Number of edges that arrive at a node, without self-loops, in the graph as loaded.",

@@ -67,6 +67,13 @@ def choose_study(width: pick.Width = 220) -> Chosen:
     return Chosen(study.study_id, study.name, finished)
 
 
+def full_precision(chosen: Chosen, table: str) -> Chosen:
+    """The full-precision runs of the same study on the same data sets, every architecture, that left `table` behind."""
+    rows = [row for row in study_runs(chosen.study_id) if row.state == "finished" and row.bits == FULL_PRECISION]
+    datasets = {row.dataset for row in chosen.rows}
+    return Chosen(chosen.study_id, chosen.name, tuple(have([row for row in rows if row.dataset in datasets], table)))
+
+
 def choose_runs(
     grouping: Grouping, table: str = "", quantized: bool = False, protecting: bool = False, every: bool = False
 ) -> Chosen:

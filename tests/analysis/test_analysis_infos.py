@@ -106,6 +106,58 @@ def test_growth_says_which_way() -> None:
     assert "falls with in-degree" in info.sentence  # the error is constant, the value grows as sqrt(n)
 
 
+def test_gradient_error_at_the_first_weights() -> None:
+    own, straight = (analysis.gradient_error(groups("gradients"), rule=rule) for rule in ("own", "ste"))
+    assert own.key == "0/weight"
+    assert [line.label for line in own.errors] == ["QAT INT4", "Degree-Quant INT4"]  # full precision has no error
+    first = [examples.run_tables("qat", 4, seed)["gradients"] for seed in range(6)]
+    wanted = [f[(f["key"] == "0/weight") & (f["rule"] == "own")]["gradient_error"].iloc[2] for f in first]
+    assert own.errors[0].y[2] == pytest.approx(np.mean(wanted))
+    np.testing.assert_allclose(own.errors[0].y, 2 * straight.errors[0].y)
+    assert own.nodes["nodes"].sum() == examples.NUM_NODES
+    assert own.sentence.startswith("At 0/weight the gradient of QAT INT4 is turned most around in-degree")
+    assert "that of Degree-Quant INT4 is the highest" in own.sentence
+    assert "straight-through" in straight.sentence
+    with pytest.raises(BadInput, match="own, ste"):
+        analysis.gradient_error([], rule="gc")
+
+
+def test_one_site_is_paired_with_the_same_seeds() -> None:
+    info = analysis.one_site(examples.one_site_rows())
+    assert info.sites == ("aggregate", "message", "all sites")
+    found = {(cost.who.label, cost.site): (cost.mean, cost.pairs) for cost in info.costs}
+    assert found["QAT", "aggregate"] == (pytest.approx(-0.10), 5)
+    assert found["Degree-Quant", "aggregate"] == (pytest.approx(-0.02), 5)
+    assert found["QAT", "message"] == (pytest.approx(0.01), 5)
+    assert found["QAT", "all sites"] == (pytest.approx(-0.2), 5)
+    assert ("Degree-Quant", "all sites") not in found  # it was not trained
+    assert info.sentence == (
+        "With QAT at INT8 the site that costs most when it alone has INT4 is aggregate: 10.0 points lost (GCN, 5 "
+        "paired seeds); Degree-Quant loses 2.0 there."
+    )
+    few = analysis.one_site([row for row in examples.one_site_rows() if row["seed"] < 2])
+    assert few.sentence.endswith("with under 5 pairs no difference can be called.")
+    assert "One site at INT4, Cora" in analysis.one_site(examples.rows()).sentence
+
+
+def test_a_map_that_lowers_one_site_names_it() -> None:
+    labels = [who.label for who in analysis.seeds_by_variant(examples.one_site_rows())]
+    assert {"QAT INT8", "QAT INT8 (aggregate INT4)", "Degree-Quant INT8 (message INT4)"} <= set(labels)
+    three = examples.one_site_rows()[0] | {"bits": None, "site_bits": {"input": 4, "weight": 2, "update": 4}}
+    assert [who.label for who in analysis.seeds_by_variant([three])] == ["QAT mixed"]
+
+
+def test_settings_name_what_they_tell_apart() -> None:
+    plain, mom = (examples.rows((("qat", 8),), seeds=2) for _ in range(2))
+    mom = [row | {"method_settings": {"observer": "mom", "gradient": "ste"}} for row in mom]
+    other = [row | {"method_settings": {"observer": "abs", "gradient": "ste"}} for row in mom]
+    assert [w.label for w in analysis.seeds_by_variant([*mom, *other])] == ["QAT INT8 (observer mom)",
+                                                                          "QAT INT8 (observer abs)"]  # fmt: skip
+    both = [who.label for who in analysis.seeds_by_variant([*plain, *mom])]
+    assert both == ["QAT INT8", "QAT INT8 (gradient ste; observer mom)"]
+    assert [w.label for w in analysis.seeds_by_variant(mom)] == ["QAT INT8"]
+
+
 def test_aggregation_exponent_is_that_of_the_values() -> None:
     info = analysis.aggregation_growth(groups("aggregation"))
     assert info.key == "1/aggregate"
@@ -113,6 +165,28 @@ def test_aggregation_exponent_is_that_of_the_values() -> None:
     assert [name for name, _, _ in info.references] == ["O(n)", "O(√n)", "O(1)"]
     for (_, x, y), power in zip(info.references, (1.0, 0.5, 0.0), strict=True):
         assert np.log(y[-1] / y[0]) / np.log(x[-1] / x[0]) == pytest.approx(power, abs=1e-9)
+
+
+def power_table(power: float) -> pd.DataFrame:
+    """Mean n and spread n^power over five bins."""
+    n = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    return pd.DataFrame({"key": "0/aggregate", "degree_lo": n, "degree_hi": n, "degree": n,
+                         "nodes": [50, 40, 30, 20, 10], "mean": n, "spread": 3 * n**power})  # fmt: skip
+
+
+def test_exponents_by_hand_with_their_interval() -> None:
+    powers = {"a:0": 0.48, "a:1": 0.52, "b:0": 1.0}
+    rows = [{"run_id": run, "method": "fp32", "bits": 32, "arch": "gcn" if run[0] == "a" else "gin",
+             "dataset": "cora", "seed": int(run[2])} for run in powers]  # fmt: skip
+    info = analysis.aggregation_exponents(analysis.group_runs(rows, lambda run: power_table(powers[run])))
+    mean, spread, _, single = info.exponents
+    assert (mean.kind, mean.value) == ("mean", pytest.approx(1.0))
+    assert (spread.value, spread.low, spread.high) == pytest.approx((0.5, 0.48, 0.52))  # over the two seeds
+    assert (single.value, single.low, single.high) == pytest.approx((1.0, 1.0, 1.0))  # over bins: no bin is off
+    assert info.sentence == (
+        "At 0/aggregate the spread changes with in-degree n as n^1.00 for FP32, GIN (95 % interval 1.00 to 1.00, which "
+        "holds O(n)); as n^0.50 for FP32, GCN (95 % interval 0.48 to 0.52, which holds O(√n))."
+    )
 
 
 def test_sites_in_order_of_execution() -> None:
@@ -252,9 +326,11 @@ def empty_infos() -> dict[str, Info]:
     return {
         "degree_histogram": analysis.degree_histogram({}), "learning_curves": analysis.learning_curves(nothing),
         "error_by_degree": analysis.error_by_degree(nothing, KEY), "error_parts": analysis.error_parts(nothing, KEY),
+        "gradient_error": analysis.gradient_error(nothing),
         "growth": analysis.growth(nothing, KEY), "accuracy_by_degree": analysis.accuracy_by_degree_info(nothing),
         "site_errors": analysis.site_errors(nothing), "site_histogram": analysis.site_histogram(nothing, nothing, KEY),
         "degree_bands": analysis.degree_bands(nothing, KEY), "range_trace": analysis.range_trace(nothing, KEY),
+        "aggregation_exponents": analysis.aggregation_exponents(nothing),
         "aggregation_growth": analysis.aggregation_growth(nothing), "levels_used": analysis.levels_used(nothing),
         "protection_curve": analysis.protection_curve({}, 0.0, 0.1), "mask_sample": analysis.mask_sample({}, 0.0, 0.1),
         "protection_frequency": analysis.protection_frequency(nothing),
@@ -262,6 +338,7 @@ def empty_infos() -> dict[str, Info]:
         "latency_operations": analysis.latency_operations(no_latency),
         "roofline": analysis.roofline(no_latency), "scale_curve": analysis.scale_curve(no_latency),
         "held_memory": analysis.held_memory(no_latency),
+        "one_site": analysis.one_site([]),
         "compare_table": analysis.compare_table([]), "paired_differences": analysis.paired_differences([], "FP32"),
         "pareto": analysis.pareto([]), "neighbourhood": analysis.neighbourhood({}),
         "worst_nodes": analysis.worst_nodes(pd.DataFrame(), KEY),

@@ -14,7 +14,15 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
 
 
 @pytest.mark.parametrize(
-    ("name", "runs"), [("cora-quick", 30), ("dq-cora", 150), ("dq-citeseer", 150), ("dq-reddit-binary", 50)]
+    ("name", "runs"),
+    [
+        ("cora-quick", 30),
+        ("dq-cora", 150),
+        ("dq-citeseer", 150),
+        ("dq-reddit-binary", 50),
+        ("dq-one-site", 280),
+        ("observers", 60),
+    ],
 )
 def test_presets_hold_what_they_say(name: str, runs: int) -> None:
     assert len(preset(name).runs) == runs

@@ -15,11 +15,18 @@ from dqviz.ui.nav import PAGES, Entry
 ROOT = Path(__file__).resolve().parents[2]
 ONCE = pytest.mark.parametrize("entry", PAGES, ids=[entry.url for entry in PAGES])
 TABS = {
-    "error_by_degree": ("Rounding and clipping", "Growth", "Accuracy and flips", "All sites", "Worst nodes"),
+    "error_by_degree": (
+        "Rounding and clipping",
+        "Growth",
+        "Accuracy and flips",
+        "Gradient",
+        "All sites",
+        "Worst nodes",
+    ),
     "ranges": ("By degree", "Levels used", "Over epochs", "After aggregation"),
     "protection": ("A mask on the graph", "Measured in training"),
     "latency": ("By operation", "Bytes and bandwidth", "Size of the graph", "Memory"),
-    "compare": ("Paired differences", "Accuracy against cost", "Accuracy by degree"),
+    "compare": ("Paired differences", "Accuracy against cost", "Accuracy by degree", "One site at fewer bits"),
     "report": ("Export", "Preview"),
 }
 
@@ -65,6 +72,15 @@ def test_every_tab_runs(url: str, tab: str, filled: Path) -> None:
     app = opened(entry, tab=tab)
     assert not app.exception
     assert not app.error
+
+
+def test_runs_from_before_gradients_were_recorded_say_so(fresh: Path) -> None:
+    """The demo study is such runs until it is made again."""
+    app = opened(PAGES[2], tab="Gradient", study="Demo, digits")
+    assert not app.exception
+    assert not app.error
+    said = any("before gradients were recorded" in text.value for text in app.markdown)
+    assert said or len(app.get("plotly_chart")) == 2
 
 
 def test_the_progress_of_a_study_is_shown_with_what_can_be_done(filled: Path) -> None:

@@ -43,6 +43,7 @@ def infos(**kwargs: Any) -> dict[str, Info]:
         "roofline": analysis.roofline(examples.latency_sweep()),
         "scale_curve": analysis.scale_curve(examples.latency_sweep()),
         "held_memory": analysis.held_memory(examples.latency_sweep()),
+        "one_site": analysis.one_site(examples.one_site_rows()),
         "compare_table": analysis.compare_table(rows), "pareto": analysis.pareto(rows),
         "paired_differences": analysis.paired_differences(rows, next(iter(analysis.seeds_by_variant(rows))).label),
         "neighbourhood": analysis.neighbourhood(examples.piece()),
@@ -60,8 +61,10 @@ def by_degree(groups: Groups) -> dict[str, Info]:
            for metric in ("error_mean", "mse", "sqnr_db", "rmse_scale")},
         "error_parts": analysis.error_parts(groups("degree"), KEY),
         "accuracy_by_degree": analysis.accuracy_by_degree_info(groups("accuracy")),
+        "aggregation_exponents": analysis.aggregation_exponents(groups("aggregation")),
         "aggregation_growth": analysis.aggregation_growth(groups("aggregation")),
         "degree_bands": analysis.degree_bands(groups("quantiles"), KEY, groups("ranges")),
+        "gradient_error": analysis.gradient_error(groups("gradients")),
         "growth": analysis.growth(groups("growth"), KEY),
     }  # fmt: skip
 
@@ -156,6 +159,18 @@ def test_at_most_seven_lines_in_a_panel() -> None:
     lines = [trace.yaxis for trace in drawn if trace.fill != "toself"]
     assert max(lines.count(axis) for axis in set(lines)) <= 7
     assert len(set(lines)) == 2  # one panel an architecture
+
+
+def test_lines_that_only_settings_tell_apart_have_panels_of_their_own_on_one_scale() -> None:
+    rows = [row | {"run_id": f"qat:4:{at}", "method_settings": {"observer": name}}
+            for at, name in enumerate(("abs", "mom")) for row in examples.rows((("qat", 4),), seeds=1)]  # fmt: skip
+    info = analysis.range_trace(analysis.group_runs(rows, examples.table("sites")), KEY)
+    figure = draw("range_trace", info)
+    texts = [note.text for note in figure.layout.annotations]
+    assert texts[:2] == ["observer abs", "observer mom"]
+    assert texts.count("QAT INT4") == 2
+    assert figure.layout.yaxis2.range == figure.layout.yaxis.range
+    assert "QAT INT4 (observer mom)" in {line.label for line in info.lines}
 
 
 def test_rounding_alone_is_drawn_at_one_over_root_twelve() -> None:

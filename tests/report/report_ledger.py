@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from dqviz.analysis import SiteView, analyse
 from dqviz.analysis.accuracy import accuracy_by_degree
+from dqviz.analysis.gradients import WeightGradient, gradient_table
 from dqviz.columns import TABLES
 from dqviz.report.blocks import Report
 from dqviz.runs.job import Job
@@ -65,8 +66,9 @@ def run(job: Job) -> None:
         job.staging.write_table(name, table)
     job.staging.write_table("accuracy", accuracy_by_degree(nodes))
     job.staging.write_table("nodes", pd.concat([nodes, errors], axis=1))
+    job.staging.write_table("gradients", gradients(rng, degree, bits))
     job.staging.write_table("metrics", curve(spec.epochs, bits))
-    job.staging.write_table("sites", pd.DataFrame(columns=list(map(str, TABLES["sites"]))))
+    job.staging.write_table("sites", trace(spec.epochs, bits))
     job.staging.write_json("provenance", {"packages": {"torch": "2.13.0"}, "threads": 1, "citations": ["tailor2021"]})
     accuracy = 0.8 - 0.4 / bits + 0.01 * spec.seed
     job.finish({"val_accuracy": accuracy, "test_accuracy": accuracy - 0.01, "test_accuracy_integer": None,
@@ -93,6 +95,21 @@ def node_table(rng: np.random.Generator, degree: np.ndarray[Any, Any], bits: int
                           "prediction_twin": label, "prediction": prediction, "prediction_integer": None,
                           "protection": 0.1, "protected_frequency": np.nan})  # fmt: skip
     return frame.astype({"prediction_integer": "Int64"})
+
+
+def gradients(rng: np.random.Generator, degree: np.ndarray[Any, Any], bits: int) -> pd.DataFrame:
+    x, dy = rng.random((NODES, CHANNELS)), rng.random((NODES, CLASSES))
+    layer = WeightGradient(("0/weight", 0, "", "weight"), x, dy, np.ones((CLASSES, CHANNELS)))
+    moved = [[replace(layer, dy=dy + rng.normal(size=dy.shape) / bits)]]
+    return gradient_table(degree, [layer], {"own": moved, "ste": moved} if bits < 32 else {})
+
+
+def trace(epochs: int, bits: int) -> pd.DataFrame:
+    """A range that widens at one site; nothing at full precision."""
+    rows = [
+        (epoch, "1/aggregate", 1, "", "aggregate", bits, -epoch / 10, epoch / 5, 0.1, 0.0) for epoch in range(epochs)
+    ]
+    return pd.DataFrame(rows if bits < 32 else [], columns=list(map(str, TABLES["sites"])))
 
 
 def curve(epochs: int, bits: int) -> pd.DataFrame:

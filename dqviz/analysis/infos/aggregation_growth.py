@@ -10,11 +10,10 @@ import pandas as pd
 
 from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, at_site, identify, means_over_seeds, over_seeds, select, stack
+from dqviz.analysis.infos.aggregation_exponents import REFERENCES, fits, last_key
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING
-
-REFERENCES = (("O(n)", 1.0), ("O(√n)", 0.5), ("O(1)", 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class AggregationGrowth(Info):
 
 def aggregation_growth(groups: Sequence[Group], key: str = "") -> AggregationGrowth:
     """`groups` of the aggregation table; without a key the last aggregation that all groups have, else the first's."""
-    key = key or _last_key(groups)
+    key = key or last_key(groups)
     found = select(groups, lambda frame: at_site(frame, key))
     lines: dict[str, list[Line]] = {"mean": [], "spread": []}
     tables, slopes = [], {}
@@ -44,21 +43,12 @@ def aggregation_growth(groups: Sequence[Group], key: str = "") -> AggregationGro
                                                              values["high"]))  # fmt: skip
             into.append(Line(group.identity, *arrays))
         tables.append(identify(table, group))
-        slopes[group.label] = (fitted(lines["mean"][-1], table["nodes"]), fitted(lines["spread"][-1], table["nodes"]))
+        mean, spread = fits(group)
+        slopes[group.label] = (mean.value, spread.value)
     alt = f"Mean and standard deviation after aggregation at {key} against in-degree, with lines O(n), O(√n) and O(1)."
     return AggregationGrowth(_sentence(slopes, key), alt, stack(tables, ["degree", "mean", "spread"]), key,
                              tuple(lines["mean"]), tuple(lines["spread"]), slopes,
                              _references([*lines["mean"], *lines["spread"]]), node_strip(found))  # fmt: skip
-
-
-def fitted(line: Line, nodes: pd.Series) -> float:
-    """Slope of log value on log in-degree over bins, weighted by nodes; NaN with fewer than two usable bins."""
-    use = line.finite & (line.x > 0) & (np.nan_to_num(line.y) > 0)
-    if use.sum() < 2:
-        return float("nan")
-    x, y, w = np.log(line.x[use]), np.log(line.y[use]), nodes.to_numpy(dtype=np.float64)[use]
-    x, y = x - np.average(x, weights=w), y - np.average(y, weights=w)
-    return float((w * x * y).sum() / (w * x * x).sum())
 
 
 def _references(lines: Sequence[Line]) -> tuple[tuple[str, Floats, Floats], ...]:
@@ -70,12 +60,6 @@ def _references(lines: Sequence[Line]) -> tuple[tuple[str, Floats, Floats], ...]
     start = float(np.exp(np.median([np.log(y[0]) for _, y in usable])))
     x = np.geomspace(low, max(high, low * 1.001), 20)
     return tuple((name, x, start * (x / low) ** power) for name, power in REFERENCES)
-
-
-def _last_key(groups: Sequence[Group]) -> str:
-    keys: list[list[str]] = [list(dict.fromkeys(group.frames[0]["key"])) for group in groups]
-    common = [key for key in keys[0] if all(key in other for other in keys)] if keys else []
-    return (common or (keys[0] if keys else []) or [""])[-1]
 
 
 def _sentence(slopes: dict[str, tuple[float, float]], key: str) -> str:

@@ -24,6 +24,12 @@ class DegreeHistogram(Info):
     ecdf: Floats
 
 
+def facts_of_nodes(nodes: pd.DataFrame) -> dict[str, Any]:
+    """What `degree_histogram` takes of a data set's facts, from the nodes table of a run on it."""
+    degrees, counts = np.unique(nodes["degree"].to_numpy(dtype=np.int64), return_counts=True)
+    return {"degree_table": {str(degree): int(amount) for degree, amount in zip(degrees, counts, strict=True)}}
+
+
 def degree_histogram(facts: Mapping[str, Any]) -> DegreeHistogram:
     """From a data set's facts (`degree_table`)."""
     degree, nodes = degree_table(facts)

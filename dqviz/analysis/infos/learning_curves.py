@@ -40,11 +40,11 @@ def learning_curves(groups: Sequence[Group], column: str = Column.ACCURACY_VAL) 
     return LearningCurves(_sentence(lines, chosen), alt, stack(tables, ["epoch", column]), chosen, tuple(lines))
 
 
-def thin(found: pd.DataFrame) -> pd.DataFrame:
-    """At most 200 epochs, the first and last among them."""
-    if len(found) <= MOST_POINTS:
+def thin(found: pd.DataFrame, most: int = MOST_POINTS) -> pd.DataFrame:
+    """At most `most` epochs, the first and last among them."""
+    if len(found) <= most:
         return found
-    return found.iloc[np.unique(np.linspace(0, len(found) - 1, MOST_POINTS).round().astype(int))]
+    return found.iloc[np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
 
 
 def _sentence(lines: Sequence[Line], column: Column) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, at_site, identify, over_seeds, select, stack
-from dqviz.analysis.infos.learning_curves import thin
+from dqviz.analysis.infos.learning_curves import MOST_POINTS, thin
 from dqviz.analysis.words import NOTHING, growth, number
 
 
@@ -21,11 +21,11 @@ class RangeTrace(Info):
     lines: tuple[Line, ...]
 
 
-def range_trace(groups: Sequence[Group], key: str) -> RangeTrace:
-    """`groups` of the sites table; ends averaged over seeds."""
+def range_trace(groups: Sequence[Group], key: str, most: int = MOST_POINTS) -> RangeTrace:
+    """`groups` of the sites table; ends averaged over seeds, at most `most` epochs."""
     lines, tables = [], []
     for group in select(groups, lambda frame: at_site(frame, key)):
-        ends = [thin(over_seeds(group.frames, ["epoch"], name)) for name in ("lo", "hi")]
+        ends = [thin(over_seeds(group.frames, ["epoch"], name), most) for name in ("lo", "hi")]
         low, high = (end["mean"].to_numpy(dtype=np.float64) for end in ends)
         epoch = ends[0]["epoch"].to_numpy()
         lines.append(Line(group.identity, epoch, high - low, low, high))
@@ -40,5 +40,9 @@ def _sentence(lines: Sequence[Line], key: str) -> str:
         return NOTHING
     widest = max(known, key=lambda line: line.y[line.finite][-1])
     width = widest.y[widest.finite]
-    return (f"{widest.label} ends with the widest range at {key}, {number(float(width[-1]))}; over training its width "
-            f"{growth(float(width[-1] / width[0]) if width[0] > 0 else np.nan)}.")  # fmt: skip
+    text = (f"{widest.label} ends with the widest range at {key}, {number(float(width[-1]))}; over training its width "
+            f"{growth(float(width[-1] / width[0]) if width[0] > 0 else np.nan)}")  # fmt: skip
+    if len(known) == 1:
+        return f"{text}."
+    narrowest = min(known, key=lambda line: line.y[line.finite][-1])
+    return f"{text}; {narrowest.label} ends with the narrowest, {number(float(narrowest.y[narrowest.finite][-1]))}."

@@ -9,8 +9,10 @@ from dqviz.report.sections import (
     degree,
     differences,
     environment,
+    gradients,
     latency,
     methods,
+    one_site,
     protocol,
     ranges,
     sites,
@@ -20,6 +22,6 @@ from dqviz.report.sections.base import Maker
 
 SECTIONS: dict[str, Maker] = {
     module.MAKER.name: module.MAKER
-    for module in (methods, differences, degree, sites, ranges, aggregation, accuracy, latency, unfinished, protocol,
-                   environment, citations)
+    for module in (methods, differences, one_site, degree, sites, ranges, aggregation, gradients, accuracy, latency,
+                   unfinished, protocol, environment, citations)
 }  # fmt: skip

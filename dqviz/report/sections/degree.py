@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dqviz.analysis.infos.degree_histogram import degree_histogram, facts_of_nodes
 from dqviz.analysis.infos.error_by_degree import error_by_degree
 from dqviz.analysis.infos.growth import growth
-from dqviz.plots import plot_error_by_degree, plot_growth
+from dqviz.plots import plot_degree_histogram, plot_error_by_degree, plot_growth
 from dqviz.report.blocks import Block
 from dqviz.report.charts import chart
 from dqviz.report.sections.base import Maker
@@ -13,7 +14,7 @@ from dqviz.report.source import Source, last_key
 
 def make(source: Source) -> list[Block]:
     """At the deepest sum over neighbours: there the errors of all layers have come together."""
-    blocks: list[Block] = []
+    blocks = histograms(source)
     for at, (title, rows) in enumerate(source.multiples()):
         groups, slopes = source.groups(rows, "degree"), source.groups(rows, "growth")
         key = last_key(groups, "aggregate")
@@ -23,6 +24,18 @@ def make(source: Source) -> list[Block]:
                 f"error-by-degree-{at}", f"{title}: error after the sum, {key}", error, plot_error_by_degree
             )
             blocks += chart(f"growth-{at}", f"{title}: growth with in-degree", growth(slopes, key), plot_growth)
+    return blocks
+
+
+def histograms(source: Source) -> list[Block]:
+    """Nodes by in-degree, once for each data set, from the first run that kept its nodes."""
+    blocks: list[Block] = []
+    for at, dataset in enumerate(dict.fromkeys(run.dataset for run in source.finished)):
+        runs = (run.run_id for run in source.finished if run.dataset == dataset)
+        nodes = next((frame for run in runs if (frame := source.table(run, "nodes")) is not None), None)
+        if nodes is not None:
+            info = degree_histogram(facts_of_nodes(nodes))
+            blocks += chart(f"degree-histogram-{at}", f"{dataset}: nodes by in-degree", info, plot_degree_histogram)
     return blocks
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dqviz.analysis.info import identify, stack
 from dqviz.analysis.infos.levels_used import levels_used
-from dqviz.plots import plot_levels_used
+from dqviz.analysis.infos.range_trace import range_trace
+from dqviz.plots import plot_levels_used, plot_range_trace
 from dqviz.report.blocks import Block, Table
 from dqviz.report.charts import chart
 from dqviz.report.sections.base import Maker
-from dqviz.report.source import Source
+from dqviz.report.source import Source, last_key
 
 SHOWN = ["key", "bits", "lo", "hi", "scale", "values_min", "values_max", "clipped_share", "levels_total", "levels_used",
          "entropy_bits", "sqnr_db"]  # fmt: skip
+EPOCHS = 25  # of a trace: its table stands in the report too, and 200 rows a group would fill it
 SENTENCE = "Ranges of the first seed of each group; shares and levels over all values of one evaluation."
 
 
@@ -20,6 +22,11 @@ def make(source: Source) -> list[Block]:
     for at, (title, rows) in enumerate(source.multiples()):
         groups = source.groups(rows, "ranges")
         blocks += chart(f"levels-{at}", f"{title}: levels really used", levels_used(groups), plot_levels_used)
+        traces = source.groups(rows, "sites")
+        key = last_key(traces, "aggregate") or last_key(traces, "update")
+        if key is not None:
+            blocks += chart(f"range-trace-{at}", f"{title}: range over epochs, {key}", range_trace(traces, key, EPOCHS),
+                            plot_range_trace)  # fmt: skip
         tables = [identify(group.frames[0][SHOWN].rename(columns={"bits": "site bits"}), group) for group in groups]
         frame = stack(tables)
         if not frame.empty:
