@@ -45,7 +45,8 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("arm") / "replay"
     here = Path(__file__).with_name("replay.c")
     flags = ["-O3", "-std=gnu11", "-ffp-contract=off", "-pthread", "-static", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run([COMPILER, *flags, f"-I{SOURCES}", "-o", program, here, *sorted(SOURCES.glob("*.c")), "-lm"], check=True)
+    sources = [here, *sorted(SOURCES.glob("*.c"))]
+    subprocess.run([COMPILER, *flags, f"-I{SOURCES}", "-o", program, *sources, "-lm"], check=True)
     return program
 
 
