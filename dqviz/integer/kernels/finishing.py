@@ -21,8 +21,6 @@ CHECKED, CERTAIN = 1, 2
 """What float32 may decide: codes that are not near a tie, or all of them (kernels.h)."""
 FITS = 2.0**30
 """Results that surely fit int32 when rounded."""
-MOST_NOISE = 0.05
-"""Steps of doubt above which so many results lie near a tie that float32 saves nothing."""
 WIDEST = 255
 """Largest distance of a code from its zero point."""
 
@@ -65,7 +63,7 @@ def made(epilogue: Epilogue, channels: int, reach: int, own: float) -> tuple[Fin
     head = (CODES, epilogue.out.bits, epilogue.out.zero_point, 0 if steps is None else len(steps))
     unit = 0.0 if steps is None else float(epilogue.out.inverse)
     trusted = CHECKED if float32_may_decide(epilogue, reach) else 0
-    finish = Finish(*head, *bounds(epilogue.out, epilogue.relu), *places, trusted, 0.5 - noise(epilogue, reach), unit, 0)
+    finish = Finish(*head, *bounds(epilogue.out, epilogue.relu), *places, trusted, 0.5 - noise(epilogue), unit, 0)
     if trusted and float(own).is_integer() and library().dqviz_certain(ctypes.byref(finish), channels, reach):
         finish.fast = CERTAIN
     return finish, arrays
@@ -75,27 +73,26 @@ def float32_may_decide(epilogue: Requantize, reach: int) -> bool:
     """Whether a float32 result away from a tie has the right code, and all results fit int32 before they are clipped."""
     steps, offset = epilogue.thresholds, epilogue.largest_offset
     known = steps is None or np.array_equal(steps, elu_thresholds(float(epilogue.out.inverse), len(steps)))
-    far = sum(largest_terms(epilogue, reach))
-    return known and reach <= INT32_MAX and offset < LARGE and far + offset < FITS and noise(epilogue, reach) < MOST_NOISE
+    rows = 1.0 if epilogue.rows is None else largest(epilogue.rows)
+    far = (largest(epilogue.multiplier) * rows + largest(epilogue.also)) * reach + offset
+    return known and reach <= INT32_MAX and offset < LARGE and far < FITS
 
 
-def largest_terms(epilogue: Requantize, reach: int) -> tuple[float, float]:
-    """Largest magnitude of the scaled sum, and of the second one, in steps."""
-    largest = [0.0 if values is None else float(np.abs(values).max(initial=0.0)) * reach
-               for values in (epilogue.multiplier, epilogue.also)]  # fmt: skip
-    return largest[0] * (1.0 if epilogue.rows is None else float(np.abs(epilogue.rows).max(initial=0.0))), largest[1]
+def largest(values: npt.NDArray[np.float64] | None) -> float:
+    """Largest magnitude; 0 of nothing."""
+    return 0.0 if values is None else float(np.abs(values).max(initial=0.0))
 
 
-def noise(epilogue: Requantize, reach: int) -> float:
+def noise(epilogue: Requantize) -> float:
     """How far a float32 result that is not clipped may lie from the float64 one, in steps.
 
     There |y| <= 2^bits and |sum M| <= |y| + |B|, and each factor and each step rounds once: (4 |sum M| + |B| + |y|) 2^-24,
-    and |y| 2^-24 for the rounding of the float64 one; 8 in place of 6 to be safe. Two sums may cancel, so then their own
-    bounds count. ELU's polynomial is off by less than 2e-6 of its unit (avx512.h).
+    and |y| 2^-24 for the rounding of the float64 one; 8 in place of 6 to be safe. A second sum adds 5 |sum M| 2^-24,
+    which the kernel counts value by value (avx512_dense.c). ELU's polynomial is off by less than 2e-6 of its unit
+    (avx512.h).
     """
     unit = 0.0 if epilogue.thresholds is None else float(epilogue.out.inverse)
-    apart = 0.0 if epilogue.also is None else sum(largest_terms(epilogue, reach))
-    return 4e-6 * unit + 8 * (epilogue.largest_offset + 2.0**epilogue.out.bits + apart) * 2.0**-24
+    return 4e-6 * unit + 8 * (epilogue.largest_offset + 2.0**epilogue.out.bits) * 2.0**-24
 
 
 def padded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -127,7 +127,12 @@ INLINE Row4 started(const Gemm *job, int64_t from) {
                   _mm512_mullo_epi32(zero, _mm512_loadu_si512(sums + 48))};
 }
 
-/* The end of a tile's rows. `second`: sums of another product, of six rows, that the epilogue adds; or NULL. */
+/* What a tile is made for, known when it is compiled. pair: sums of two products meet in the epilogue. */
+typedef struct {
+    int kind, pair, certain;
+} Want;
+
+/* The end of a tile's rows. */
 typedef struct {
     const Finish *f;
     uint8_t *out; /* sums (int32) or codes, one to a byte, of row 0 of the panel */
@@ -137,18 +142,26 @@ typedef struct {
     __m512i zero16, low, high;
 } End;
 
-INLINE __m512i steps_of(const End *e, __m512i sums, __m512i second, int64_t k, __m512 *far, int pair) {
+INLINE __m512i steps_of(const End *e, __m512i sums, __m512i second, int64_t k, __m512 *far, Want want) {
     const Finish *f = e->f;
+    const __m512 value = _mm512_cvtepi32_ps(sums), by = _mm512_loadu_ps(f->multiplier32 + k);
     __m512 y = _mm512_loadu_ps(f->offset32 + k);
-    if (pair)
+    if (want.pair)
         y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), _mm512_loadu_ps(f->also32 + k), y);
-    y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(f->multiplier32 + k), y);
-    if (f->fast != CERTAIN)
+    y = _mm512_fmadd_ps(value, by, y);
+    if (want.pair) { /* two large sums may leave a small y: their own rounding counts (finishing.py, noise) */
+        const __m512 rest = _mm512_abs_ps(_mm512_reduce_ps(y, _MM_FROUND_TO_NEAREST_INT));
+        const __m512 large = _mm512_abs_ps(_mm512_mul_ps(value, by));
+        *far = _mm512_max_ps(*far, _mm512_fmadd_ps(large, _mm512_set1_ps(8 * 0x1p-24f), rest));
+    } else if (!want.certain)
         *far = further(*far, y);
     return _mm512_cvtps_epi32(y);
 }
-INLINE __m512i exact_steps_of(const End *e, __m512i sums, __m512i second, int64_t k, int pair) {
-    const Scale s = {e->f->multiplier, e->f->offset, pair ? e->f->also : NULL, 1, 0};
+INLINE Scale scale_of(const End *e, Want want) {
+    return (Scale){e->f->multiplier, e->f->offset, want.pair ? e->f->also : NULL, 1, 0};
+}
+INLINE __m512i exact_steps_of(const End *e, __m512i sums, __m512i second, int64_t k, Want want) {
+    const Scale s = scale_of(e, want);
     return _mm512_sub_epi32(codes_of(e->f, reals16(sums, sums, second, &s, (int32_t)k)), _mm512_set1_epi32(e->f->zero_point));
 }
 
@@ -160,7 +173,7 @@ INLINE void store64(const End *e, uint8_t *to, __m512i codes) {
 }
 
 /* 64 sums to bytes. Vectors beyond the last are taken from the first: they end beyond the mask of what is stored. */
-INLINE void codes64(const End *e, Row4 s, Row4 t, int64_t k, int vectors, int pair, uint8_t *out) {
+INLINE void codes64(const End *e, Row4 s, Row4 t, int64_t k, int vectors, Want want, uint8_t *out) {
     __m512 far = _mm512_setzero_ps();
     const int64_t k1 = vectors > 1 ? k + 16 : k, k2 = vectors > 2 ? k + 32 : k, k3 = vectors > 3 ? k + 48 : k;
     if (vectors < 2)
@@ -169,11 +182,11 @@ INLINE void codes64(const End *e, Row4 s, Row4 t, int64_t k, int vectors, int pa
         s.c2 = s.c0, t.c2 = t.c0;
     if (vectors < 4)
         s.c3 = s.c0, t.c3 = t.c0;
-    __m512i c0 = steps_of(e, s.c0, t.c0, k, &far, pair), c1 = steps_of(e, s.c1, t.c1, k1, &far, pair);
-    __m512i c2 = steps_of(e, s.c2, t.c2, k2, &far, pair), c3 = steps_of(e, s.c3, t.c3, k3, &far, pair);
-    if (e->f->fast != CERTAIN && unsure(e->f, far))
-        c0 = exact_steps_of(e, s.c0, t.c0, k, pair), c1 = exact_steps_of(e, s.c1, t.c1, k1, pair),
-        c2 = exact_steps_of(e, s.c2, t.c2, k2, pair), c3 = exact_steps_of(e, s.c3, t.c3, k3, pair);
+    __m512i c0 = steps_of(e, s.c0, t.c0, k, &far, want), c1 = steps_of(e, s.c1, t.c1, k1, &far, want);
+    __m512i c2 = steps_of(e, s.c2, t.c2, k2, &far, want), c3 = steps_of(e, s.c3, t.c3, k3, &far, want);
+    if (!want.certain && unsure(e->f, far))
+        c0 = exact_steps_of(e, s.c0, t.c0, k, want), c1 = exact_steps_of(e, s.c1, t.c1, k1, want),
+        c2 = exact_steps_of(e, s.c2, t.c2, k2, want), c3 = exact_steps_of(e, s.c3, t.c3, k3, want);
     const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(c0, c1), e->zero16);
     const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(c2, c3), e->zero16);
     const __m512i bytes = _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(low, high), e->low), e->high);
@@ -183,6 +196,17 @@ INLINE void codes64(const End *e, Row4 s, Row4 t, int64_t k, int vectors, int pa
         store64(e, out + k, codes);
     else
         _mm512_mask_storeu_epi8(out + k, mask_of(e->channels - k), codes);
+}
+
+/* 64 sums to float32, by float64. */
+INLINE void reals64(const End *e, Row4 s, Row4 t, int64_t k, int vectors, Want want, float *out) {
+    const Scale scale = scale_of(e, want);
+#define REALS16(N)                                                                                                     \
+    if (vectors > N)                                                                                                   \
+        _mm512_mask_storeu_ps(out + k + 16 * N, mask16(e->channels - k - 16 * N),                                      \
+                              reals16(s.c##N, s.c##N, t.c##N, &scale, (int32_t)k + 16 * N));
+    REALS16(0) REALS16(1) REALS16(2) REALS16(3)
+#undef REALS16
 }
 
 INLINE void sums64(Row4 s, int64_t k, int vectors, int64_t channels, int32_t *out) {
@@ -205,20 +229,21 @@ INLINE Row4 less(const Gemm *job, Row4 s, const Panel *panel, int row) {
                   _mm512_sub_epi32(s.c3, by)};
 }
 
-/* What a tile is made for: sums as they are, codes of one product, codes of two (the first one's sums lie in `kept`). */
-enum { TO_SUMS, TO_CODES, TO_CODES_OF_TWO };
-
 INLINE void end_row(const Gemm *job, const Panel *panel, const End *e, Row4 s, const Row4 *kept, int row, int count,
-                    int64_t k, int vectors, int to) {
+                    int64_t k, int vectors, Want want) {
     if (row >= count)
         return;
     uint8_t *out = e->out + row * e->stride;
-    if (to == TO_SUMS)
+    if (want.kind == SUMS) {
         sums64(s, k, vectors, e->channels, (int32_t *)out);
-    else if (to == TO_CODES)
-        codes64(e, less(job, s, panel, row), s, k, vectors, 0, out);
+        return;
+    }
+    s = less(job, s, panel, row);
+    const Row4 first = want.pair ? *kept : s;
+    if (want.kind == REALS)
+        reals64(e, first, s, k, vectors, want, (float *)out);
     else
-        codes64(e, *kept, less(job, s, panel, row), k, vectors, 1, out);
+        codes64(e, first, s, k, vectors, want, out);
 }
 
 INLINE void keep(const Gemm *job, const Panel *panel, Block s, int row, Row4 *kept) {
@@ -229,42 +254,47 @@ INLINE void keep(const Gemm *job, const Panel *panel, Block s, int row, Row4 *ke
 
 /* All rows of a panel times one tile; of two panels, where there are two products. */
 INLINE void tile(const Gemm *job, const Panel *panel, const Panel *other, const End *e, int count, int64_t from, int vectors,
-                 int to) {
-    const Gemm *last = to == TO_CODES_OF_TWO ? job->second : job;
-    const Panel *of = to == TO_CODES_OF_TWO ? other : panel;
+                 Want want) {
+    const Gemm *last = want.pair ? job->second : job;
+    const Panel *of = want.pair ? other : panel;
     const Row4 start = started(job, from), begin = started(last, from);
     for (int row = 0; row < count; row += ROWS) {
         Row4 kept[ROWS];
-        if (to == TO_CODES_OF_TWO)
+        if (want.pair)
             keep(job, panel, multiply(job, panel, row, from, start, vectors), row, kept);
         const Block s = multiply(last, of, row, from, begin, vectors);
-        end_row(last, of, e, s.r0, kept, row, count, from, vectors, to);
-        end_row(last, of, e, s.r1, kept + 1, row + 1, count, from, vectors, to);
-        end_row(last, of, e, s.r2, kept + 2, row + 2, count, from, vectors, to);
-        end_row(last, of, e, s.r3, kept + 3, row + 3, count, from, vectors, to);
-        end_row(last, of, e, s.r4, kept + 4, row + 4, count, from, vectors, to);
-        end_row(last, of, e, s.r5, kept + 5, row + 5, count, from, vectors, to);
+        end_row(last, of, e, s.r0, kept, row, count, from, vectors, want);
+        end_row(last, of, e, s.r1, kept + 1, row + 1, count, from, vectors, want);
+        end_row(last, of, e, s.r2, kept + 2, row + 2, count, from, vectors, want);
+        end_row(last, of, e, s.r3, kept + 3, row + 3, count, from, vectors, want);
+        end_row(last, of, e, s.r4, kept + 4, row + 4, count, from, vectors, want);
+        end_row(last, of, e, s.r5, kept + 5, row + 5, count, from, vectors, want);
     }
 }
 
-#define TILES(NAME, TO)                                                                                                \
+typedef void (*Tiles)(const Gemm *job, const Panel *panel, const Panel *other, const End *e, int count);
+#define TILES(NAME, ...)                                                                                               \
     static __attribute__((noinline)) void NAME(const Gemm *job, const Panel *panel, const Panel *other, const End *e,  \
                                                int count) {                                                            \
+        const Want want = {__VA_ARGS__};                                                                               \
         for (int64_t from = 0; from < job->channels; from += 64) {                                                     \
             const int64_t left = job->channels - from;                                                                 \
             if (left > 48)                                                                                             \
-                tile(job, panel, other, e, count, from, 4, TO);                                                        \
+                tile(job, panel, other, e, count, from, 4, want);                                                      \
             else if (left > 32)                                                                                        \
-                tile(job, panel, other, e, count, from, 3, TO);                                                        \
+                tile(job, panel, other, e, count, from, 3, want);                                                      \
             else if (left > 16)                                                                                        \
-                tile(job, panel, other, e, count, from, 2, TO);                                                        \
+                tile(job, panel, other, e, count, from, 2, want);                                                      \
             else                                                                                                       \
-                tile(job, panel, other, e, count, from, 1, TO);                                                        \
+                tile(job, panel, other, e, count, from, 1, want);                                                      \
         }                                                                                                              \
     }
-TILES(tiles_of_sums, TO_SUMS)
-TILES(tiles_of_codes, TO_CODES)
-TILES(tiles_of_two, TO_CODES_OF_TWO)
+TILES(to_sums, SUMS, 0, 0)
+TILES(to_reals, REALS, 0, 0)
+TILES(to_codes, CODES, 0, 0)
+TILES(to_certain_codes, CODES, 0, 1)
+TILES(two_to_reals, REALS, 1, 0)
+TILES(two_to_codes, CODES, 1, 0)
 
 /* Sums of rows [row, row + count), before the zero point of the weights; count is at most ROWS. */
 void avx512_products(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride) {
@@ -274,7 +304,7 @@ void avx512_products(const Gemm *job, int64_t row, int count, int32_t *acc, int6
     const Panel panel = panel_of(job, space);
     const End e = {.out = (uint8_t *)acc, .stride = stride * (int64_t)sizeof(int32_t), .channels = job->channels};
     fill(job, &panel, row, count);
-    tiles_of_sums(job, &panel, &panel, &e, count);
+    to_sums(job, &panel, &panel, &e, count);
     free(space);
 }
 
@@ -283,13 +313,19 @@ static int streams(const Gemm *job) {
     return job->num_rows * job->out_bytes > LARGE && job->out_bytes % 64 == 0 && (uintptr_t)job->out % 64 == 0;
 }
 
-/* Rows [row, last) to codes; 0 where this epilogue needs the general way. */
+static Tiles tiles_of(const Gemm *job) {
+    if (job->finish.kind == REALS)
+        return job->second ? two_to_reals : to_reals;
+    return job->second ? two_to_codes : job->finish.fast == CERTAIN ? to_certain_codes : to_codes;
+}
+
+/* Rows [row, last) to codes or reals; 0 where this epilogue needs the general way. */
 int avx512_gemm(const Gemm *job, int64_t row, int64_t last) {
     const Finish *f = &job->finish;
     const Gemm *second = job->second;
-    if (f->kind != CODES || !f->fast || f->thresholds || f->rows)
+    if (f->kind == SUMS || (f->kind == CODES && !f->fast) || f->thresholds || f->rows)
         return 0;
-    const int whole = f->bits == 8;
+    const int whole = f->kind == REALS || f->bits == 8;
     const int64_t width = padded(job->channels);
     const size_t one = panel_bytes(job), other = second ? panel_bytes(second) : 0;
     uint8_t *space = malloc(one + other + (size_t)(whole ? 0 : PANEL * width));
@@ -300,6 +336,7 @@ int avx512_gemm(const Gemm *job, int64_t row, int64_t last) {
     End e = {f, codes, whole ? job->out_bytes : width, job->channels, whole && streams(job),
              _mm512_set1_epi16((short)f->zero_point), _mm512_set1_epi8((char)((int)f->low + f->zero_point)),
              _mm512_set1_epi8((char)((int)f->high + f->zero_point))};
+    const Tiles tiles = tiles_of(job);
     for (; row < last; row += PANEL) {
         const int count = last - row < PANEL ? (int)(last - row) : PANEL;
         uint8_t *out = (uint8_t *)job->out + row * job->out_bytes;
@@ -308,7 +345,7 @@ int avx512_gemm(const Gemm *job, int64_t row, int64_t last) {
         fill(job, &panel, row, count);
         if (second)
             fill(second, &beside, row, count);
-        (second ? tiles_of_two : tiles_of_codes)(job, &panel, &beside, &e, count);
+        tiles(job, &panel, &beside, &e, count);
         for (int r = 0; !whole && r < count; r++)
             avx512_pack((const int8_t *)codes + r * width, job->channels, f->bits, out + r * job->out_bytes);
     }

@@ -152,7 +152,7 @@ typedef struct {
     int32_t (*sums)(const Spmm *job, int64_t first, int64_t stop, int32_t *acc);
     /* Whole rows [first, last) to codes without leaving the registers; 0 where this matrix needs the general way. */
     int (*rows)(const Spmm *job, int64_t first, int64_t last);
-    /* Rows [first, last) to codes; 0 where this epilogue needs the general way. */
+    /* Rows [first, last) to codes or reals; 0 where this epilogue needs the general way. */
     int (*gemm)(const Gemm *job, int64_t first, int64_t last);
     void (*sums_float)(const SpmmFloat *job, int64_t first, int64_t stop, float *acc);
     void (*products)(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
