@@ -23,7 +23,9 @@ _HOME = {"DATASETS": "load", "load": "load", "STATS": "stats", "Task": "task"}
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # `load` is both a module and its function: importing the module binds the module here, so bind the function after.
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+    module = import_module(f"{__name__}.{_HOME[name]}")
+    globals()[name] = getattr(module, name)
+    if _HOME[name] == "load":
+        # Both a module and its function: importing the module binds the module here, so bind the function after.
+        globals()["load"] = module.load
+    return globals()[name]
