@@ -20,7 +20,7 @@ from dqviz.runs.artifacts import write_atomically
 from dqviz.runs.home import package_dir
 from dqviz.runs.plain import clean
 from dqviz.runs.yamlfile import document
-from dqviz.spec import Frozen, RunSpec, Scalar
+from dqviz.spec import Frozen, RunSpec, Scalar, make_spec
 
 SPACE = "space"
 HEAD = """\
@@ -90,11 +90,12 @@ def tuned(spec: RunSpec) -> RunSpec:
     cell = cells(spec.dataset).get((spec.arch, spec.method, spec.bits)) if isinstance(spec.bits, int) else None
     if cell is None:
         return spec
-    return spec.model_copy(update={
-        "optimizer": spec.optimizer.model_copy(update=cell.optimizer),
+    found = {
+        "optimizer": {**spec.optimizer.model_dump(), **cell.optimizer},
         "arch_settings": {**spec.arch_settings, **cell.arch_settings},
         "method_settings": {**spec.method_settings, **cell.method_settings},
-    })  # fmt: skip
+    }
+    return make_spec(**{**spec.model_dump(), **found})
 
 
 def _order(key: Key) -> tuple[Any, ...]:
@@ -107,6 +108,8 @@ def _read(path: Path, _changed: int) -> dict[Key, Cell]:
     content = document(path, "settings file")
     try:
         rows = [Cell(**row) for row in content.get("cells", ())]
-    except (TypeError, ValidationError) as error:
-        raise BadInput(one_sentence(f"Settings file {path.name!r}", ValueError(error))) from error
+    except ValidationError as error:
+        raise BadInput(one_sentence(f"Settings file {path.name!r}", error)) from error
+    except TypeError as error:
+        raise BadInput(f"The settings file {path.name!r} must hold a list of cells.") from error
     return {cell.key: cell for cell in rows}
