@@ -23,6 +23,8 @@ from dqviz.runs.yamlfile import document
 from dqviz.spec import Frozen, RunSpec, Scalar, make_spec
 
 SPACE = "space"
+FINAL_SEEDS = 100
+"""Seeds below this one belong to final runs; a search takes others."""
 HEAD = """\
 # Written by `dqviz search`, not by hand. Each cell holds the settings with the best mean validation accuracy over the
 # search seeds, and the study that found them. No trial saw the test split, and the search seeds are no final seeds.

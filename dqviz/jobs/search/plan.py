@@ -13,12 +13,10 @@ from dqviz.errors import BadInput
 from dqviz.jobs.search.space import part_of
 from dqviz.methods import METHODS
 from dqviz.nn import ARCHS
-from dqviz.runs.tuned import Cell, Key
+from dqviz.runs.tuned import FINAL_SEEDS, Cell, Key
 from dqviz.spec import RunSpec, bits_label, make_spec
 
 FULL_PRECISION = 32
-FINAL_SEEDS = 100
-"""Seeds below this one belong to final runs; a search takes others."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 Ask = Callable[[], bool]
