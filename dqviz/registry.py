@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -38,7 +38,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """One registered variant. `cites` are keys of `assets/references.bib`."""
+    """One registered variant. `cites`: keys of `assets/references.bib`; `cites_where` those of a setting's value."""
 
     name: str
     summary: str
@@ -46,6 +46,12 @@ class Entry(Generic[T]):
     settings: type[Settings] = Settings
     cites: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    cites_where: dict[tuple[str, Any], tuple[str, ...]] = field(default_factory=dict)
+
+    def works(self, values: Mapping[str, Any]) -> set[str]:
+        """Citation keys of this variant with these settings."""
+        chosen = [keys for (name, value), keys in self.cites_where.items() if values.get(name) == value]
+        return {*self.cites, *(key for keys in chosen for key in keys)}
 
     def make(self, *args: Any, **kwargs: Any) -> T:
         return self.factory(*args, **kwargs)

@@ -38,7 +38,8 @@ def test_every_citation_key_has_an_entry() -> None:
     from dqviz.methods import METHODS
     from dqviz.nn import ARCHS
 
-    cited = {key for registry in (METHODS, ARCHS, DATASETS) for entry in registry for key in entry.cites}
+    entries = [entry for registry in (METHODS, ARCHS, DATASETS) for entry in registry]
+    cited = {key for entry in entries for keys in (entry.cites, *entry.cites_where.values()) for key in keys}
     assert cited <= set(references())
 
 

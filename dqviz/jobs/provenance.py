@@ -34,7 +34,7 @@ def provenance(spec: RunSpec) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "seed": spec.seed,
         "commit": commit(),
-        "citations": sorted({*METHODS[spec.method].cites, *ARCHS[spec.arch].cites}),
+        "citations": sorted(METHODS[spec.method].works(spec.method_settings) | set(ARCHS[spec.arch].cites)),
         "selection": "model of the best validation accuracy (ties: lower validation loss); test split read once",
     }
 

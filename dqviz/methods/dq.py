@@ -4,8 +4,9 @@
 
 F is the inclusive empirical CDF of in-degree (of each graph in a batch). Protected nodes, and the messages they send,
 stay at full precision in that step; weights are always quantized; at evaluation nothing is protected. Ranges by
-percentile, gradient clipped. Use it where in-degree is skewed. Source: Tailor, Fernandez-Marques, Lane, ICLR 2021
-(arXiv 2008.05000), section 3.3.
+percentile, gradient clipped. Use it where in-degree is skewed. Its two ablations are settings: "mask without
+percentile" is `observer: abs` or `mom` here, "percentile without mask" is `qat` with `observer: per, gradient: gc`.
+Source: Tailor, Fernandez-Marques, Lane, ICLR 2021 (arXiv 2008.05000), section 3.3.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dqviz.methods.base import Method, RangeSettings
+from dqviz.methods.base import Method
+from dqviz.methods.qat import LEARNED_STEPS, Qat, QatSettings
 from dqviz.quant.guard import Protection
 from dqviz.registry import Entry
 
 
-class DqSettings(RangeSettings):
+class DqSettings(QatSettings):
     """Degree-Quant's own settings beside those of the ranges."""
 
     ascending: ClassVar[tuple[tuple[str, str], ...]] = (("p_min", "p_max"),)
@@ -34,7 +36,7 @@ class DqSettings(RangeSettings):
     )
 
 
-class DegreeQuant(Method):
+class DegreeQuant(Qat):
     """QAT plus `protection(in_degree)`."""
 
     settings: DqSettings
@@ -62,4 +64,4 @@ def protection_probability(in_degree: Tensor, p_min: float, p_max: float, batch:
 
 ENTRY: Entry[Method] = Entry("dq", "Degree-Quant: QAT that protects nodes of high in-degree at random.", DegreeQuant,
                              DqSettings, cites=("tailor2021",),
-                             facts={"label": "Degree-Quant", "quantized": True})  # fmt: skip
+                             facts={"label": "Degree-Quant", "quantized": True}, cites_where=LEARNED_STEPS)  # fmt: skip

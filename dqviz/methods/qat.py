@@ -1,14 +1,61 @@
 """Quantization-aware training: every site is quantized in every step, gradients pass by the straight-through estimator.
 
 Six modes {ste, gc} x {abs, mom, per}; the published baseline is ste with mom. Use it as the baseline that
-degree-aware methods must beat. Source: Jacob et al. 2018 (arXiv 1712.05877); modes: Tailor et al. 2021 (2008.05000).
+degree-aware methods must beat. `gc` with `per` is Degree-Quant without its mask, the ablation "percentile without
+mask". With `quantizer: lsq` steps are learned in place of observed (`dqviz/quant/learned.py`); the range rule and the
+backward rule then have no say. Source: Jacob et al. 2018 (arXiv 1712.05877); modes: Tailor et al. 2021 (2008.05000).
 """
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
+from pydantic import Field
+from torch import nn
+
 from dqviz.methods.base import Method, RangeSettings
+from dqviz.quant.learned import LearnedQuantizer
+from dqviz.quant.quantizer import Quantizer
+from dqviz.quant.where import PARAMETERS, Where
 from dqviz.registry import Entry
 
+
+class QatSettings(RangeSettings):
+    """Ranges observed or steps learned."""
+
+    quantizer: Literal["observed", "lsq"] = Field(
+        default="observed",
+        description="observed: the step follows the range rule; lsq: step and zero point are learned with the weights.",
+    )
+    step_lr: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="Learning rate of learned steps: their relative change in a training step.",
+    )
+
+
+class Qat(Method):
+    """Fake quantization in training, with observed ranges or learned steps."""
+
+    settings: QatSettings
+
+    def quantizer(self, where: Where, bits: int) -> Quantizer:
+        observed = super().quantizer(where, bits)
+        if self.settings.quantizer == "observed" or observed.qtype.is_float:
+            return observed
+        return LearnedQuantizer(observed.qtype, symmetric=where.site in PARAMETERS)
+
+    def parameter_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Learned steps have a learning rate of their own and no weight decay: it would pull them to the first ones."""
+        steps = [p for m in model.modules() if isinstance(m, LearnedQuantizer) for p in m.parameters()]
+        known = set(map(id, steps))
+        weights = [p for p in model.parameters() if id(p) not in known]
+        groups = [{"params": weights, "lr": lr, "weight_decay": weight_decay}]
+        return [*groups, {"params": steps, "lr": self.settings.step_lr, "weight_decay": 0.0}] if steps else groups
+
+
+LEARNED_STEPS: dict[tuple[str, Any], tuple[str, ...]] = {("quantizer", "lsq"): ("esser2020", "bhalgat2020", "jain2020")}
 ENTRY: Entry[Method] = Entry("qat", "Quantization-aware training, six modes: ste or gc with abs, mom or per ranges.",
-                             Method, RangeSettings, cites=("jacob2018", "tailor2021"),
-                             facts={"label": "QAT", "quantized": True})  # fmt: skip
+                             Qat, QatSettings, cites=("jacob2018", "tailor2021"),
+                             facts={"label": "QAT", "quantized": True}, cites_where=LEARNED_STEPS)  # fmt: skip

@@ -22,6 +22,7 @@ class Quantizer(nn.Module):
 
     `state`: "on" quantizes (and observes in training mode); "off" passes values untouched (the twin, or PTQ while it
     trains); "observe" only takes ranges (calibration). A 32-bit type always passes values untouched.
+    `share`: the part of the elements that is quantized in a training step (quantization noise); at evaluation all are.
     `where` is set by `quantize()`: the site's address; its key, such as "1/aggregate", names it in every table.
     """
 
@@ -31,12 +32,17 @@ class Quantizer(nn.Module):
         self.observer = observer
         self.gradient: Gradient = gradient
         self.state: State = "on"
+        self.share = 1.0
         self.where: Where | None = None
         self.recorder: Recorder | None = None
 
     def qparams(self) -> QParams:
         """Step and zero point of the range observed so far."""
         return scale_zero_point(*self.observer.range(), self.qtype)
+
+    def range(self) -> tuple[float, float]:
+        """Ends of the range that the step is made of."""
+        return self.observer.range()
 
     def forward(self, x: Tensor, protected: Tensor | None = None, node: Tensor | None = None) -> Tensor:
         """x [rows, ...] dense or CSR -> same shape. `protected` [rows] bool: rows left untouched and unobserved.
@@ -57,11 +63,26 @@ class Quantizer(nn.Module):
         mask = None if protected is None else protected.view(-1, *[1] * (x.dim() - 1))
         if self.training or self.state == "observe":
             # 0 lies in every range, so a protected row shown as 0 does not widen it.
-            self.observer.observe(x if mask is None else x.detach().masked_fill(mask, 0.0))
+            self.observe(x if mask is None else x.detach().masked_fill(mask, 0.0))
         if self.state == "observe":
             return x
-        out = fake_quantize(x, self.qparams(), self.qtype, self.gradient)
+        if self.training and self.share < 1:
+            mask = self.spared(x, mask)
+        out = self.fake_quantized(x, mask)
         return out if mask is None else torch.where(mask, x, out)
+
+    def observe(self, x: Tensor) -> None:
+        """Takes the values of one step into the range."""
+        self.observer.observe(x)
+
+    def fake_quantized(self, x: Tensor, protected: Tensor | None) -> Tensor:
+        """x^ of all values; those of `protected` (broadcasts to x) are thrown away by the caller."""
+        return fake_quantize(x, self.qparams(), self.qtype, self.gradient)
+
+    def spared(self, x: Tensor, protected: Tensor | None) -> Tensor:
+        """[like x] bool: the elements that stay as they are in this step, drawn anew each time."""
+        drawn = torch.rand_like(x) >= self.share
+        return drawn if protected is None else drawn.logical_or_(protected)
 
     def extra_repr(self) -> str:
         return f"{self.key}: {self.qtype.bits} bits, {self.gradient}"

@@ -52,20 +52,32 @@ def spmm(ptr: Tensor, index: Tensor, values: Tensor, dense: Tensor) -> Tensor:
 
 class _SparseLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, values: Tensor, weight: Tensor, x: Tensor) -> Tensor:
         ctx.x = x
-        return spmm(x.crow_indices(), x.col_indices(), x.values(), weight.t().contiguous())
+        ctx.save_for_backward(values, weight)
+        return spmm(x.crow_indices(), x.col_indices(), values, weight.t().contiguous())
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None]:
         (grad,) = grads
+        values, weight = ctx.saved_tensors
         turned = transposed(ctx.x)
-        return None, spmm(turned.ptr, turned.row, ctx.x.values()[turned.order], grad.contiguous()).t()
+        to_weight = spmm(turned.ptr, turned.row, values[turned.order], grad.contiguous()).t()
+        return (sampled(ctx.x, grad, weight) if ctx.needs_input_grad[0] else None), to_weight, None
+
+
+def sampled(x: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """left [rows, channels] times right [channels, columns], only where CSR x holds a value: [nnz]."""
+    row = torch.arange(x.size(0)).repeat_interleave(x.crow_indices().diff())
+    return (left.index_select(0, row) * right.t().index_select(0, x.col_indices())).sum(1)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x [rows, in] dense or CSR, weight [out, in] -> [rows, out]. CSR x gets no gradient (it is an input)."""
+    """x [rows, in] dense or CSR, weight [out, in] -> [rows, out].
+
+    Of CSR x the stored values get a gradient where they ask for one (a learned step is behind them).
+    """
     if x.layout != torch.sparse_csr:
         return F.linear(x, weight, bias)
-    out: Tensor = _SparseLinear.apply(x, weight)  # type: ignore[no-untyped-call]
+    out: Tensor = _SparseLinear.apply(x.values(), weight, x.detach())  # type: ignore[no-untyped-call]
     return out if bias is None else out + bias

@@ -23,6 +23,9 @@ class Site(StrEnum):
 NODE_SITES = frozenset({Site.INPUT, Site.FEATURE, Site.MESSAGE, Site.AGGREGATE, Site.UPDATE, Site.ALPHA})
 """Sites whose rows belong to nodes (or edges): the ones a mask can protect and an error by degree exists for."""
 
+PARAMETERS = frozenset({Site.WEIGHT, Site.ATTENTION})
+"""Sites whose values are trained parameters: never protected."""
+
 NEVER_NEGATIVE = frozenset({Site.INPUT, Site.NORM})
 """Unsigned codes. Where nothing is negative the zero point is 0, so sparse rows and edge products need no correction;
 an input that can be negative (after ELU) is still represented, because the quantizer is affine."""

@@ -47,7 +47,7 @@ def plain(entry: str) -> str:
     return " ".join(f"{unbraced(fields[name]).rstrip('.')}." for name in names if name in fields)
 
 
-_ACCENTS = {r"{\v{c}}": "č", r"{\'c}": "ć", r"{\`o}": "ò", r"{\"u}": "ü", r"{\"o}": "ö"}
+_ACCENTS = {r"{\v{c}}": "č", r"{\'c}": "ć", r"{\'e}": "é", r"{\`o}": "ò", r"{\"u}": "ü", r"{\"o}": "ö"}
 
 
 def unbraced(text: str) -> str:

@@ -23,7 +23,7 @@ class RangeLog:
     @torch.no_grad()
     def take(self, epoch: int, always: bool = False) -> None:
         if self.quantizers and (always or epoch % self.every == 0):
-            self.snapshots[epoch] = torch.tensor([[*q.observer.range(), *q.qparams()] for q in self.quantizers])
+            self.snapshots[epoch] = torch.tensor([[*q.range(), *q.qparams()] for q in self.quantizers])
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a site and snapshot, columns of TABLES['sites']."""

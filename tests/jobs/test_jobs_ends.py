@@ -22,7 +22,7 @@ from dqviz.training.batches import Batch
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("method", ["fp32", "ptq", "qat", "dq"])
+@pytest.mark.parametrize("method", ["fp32", "ptq", "qat", "nqat", "dq"])
 def test_a_diverging_run_fails_with_one_sentence(home: Path, method: str) -> None:
     row = execute(spec("gin", method, epochs=60, optimizer={"lr": 1e9}))
     assert row.state == "failed"
@@ -38,7 +38,7 @@ def test_a_diverging_run_fails_with_one_sentence(home: Path, method: str) -> Non
     [
         ({"dataset": "corra"}, "cora"),
         ({"arch": "mlp"}, "gat, gcn, gin, sage"),
-        ({"method": "sgquant"}, "dq, fp32, ptq, qat"),
+        ({"method": "sgquant"}, "dq, fp32, nqat, ptq, qat"),
         ({"method_settings": {"p_min": 0.9}}, "p_min must not be above p_max"),
         ({"bits": {"mesage": 4}}, "mesage"),
     ],

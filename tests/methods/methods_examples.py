@@ -13,14 +13,22 @@ from torch import Tensor, nn
 
 from dqviz import methods
 from dqviz import nn as archs
-from dqviz.methods import METHODS
+from dqviz.methods import METHODS, Method
 from dqviz.nn import ARCHS
 from dqviz.quant import quantize
 from dqviz.quant.convert import set_state
 from dqviz.quant.guard import Protection
 
+LEARNED = {f"{name} lsq": (name, {"quantizer": "lsq"}) for name in ("qat", "nqat", "dq")}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS.names()} | LEARNED
+"""Every method as it comes, and those that can learn their steps with learned steps."""
 FEATURES, CLASSES, NODES = 5, 3, 24
 STEPS = 3
+
+
+def make(variant: str) -> Method:
+    """The method of a variant."""
+    return methods.make(*VARIANTS[variant])
 
 
 def only_nodes(kind: str) -> dict[str, int]:
@@ -48,7 +56,7 @@ def build(arch: str, method: str, kind: Any, profile: Any = "paper", bits: Any =
     """An untrained quantized network, two layers, the same first weights for every method."""
     torch.manual_seed(0)
     model = archs.make(arch, FEATURES, CLASSES, kind, {"hidden": 8, "dropout": 0.0})
-    return quantize(model, methods.make(method, {}), bits, profile)
+    return quantize(model, make(method), bits, profile)
 
 
 def all_protected(in_degree: Tensor, group: Tensor | None) -> Tensor:
@@ -80,7 +88,7 @@ def trained(arch: str, method: str, kind: str, profile: str) -> nn.Module:
 
 @cache
 def _trained(arch: str, method: str, kind: str, profile: str) -> nn.Module:
-    chosen = methods.make(method, {})
+    chosen = make(method)
     model = build(arch, method, kind, profile)
     set_state(model, chosen.training_state)
     steps(model, kind).eval()
@@ -92,14 +100,17 @@ def _trained(arch: str, method: str, kind: str, profile: str) -> nn.Module:
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters by the name they have in the float network."""
-    return {name.replace("parametrizations.", "").replace(".original", ""): p for name, p in model.named_parameters()}
+    """Parameters by the name they have in the float network; learned steps are none of them."""
+    return {
+        name.replace("parametrizations.", "").replace(".original", ""): p
+        for name, p in model.named_parameters() if not name.endswith(("log_step", "shift"))
+    }  # fmt: skip
 
 
 def combinations() -> Iterator[tuple[str, str, str, str]]:
     """(arch, method, kind, profile): every method on every architecture."""
     for arch in ARCHS.names():
-        for method in METHODS.names():
+        for method in VARIANTS:
             for kind in ("node", "graph"):
                 for profile in ("paper", "integer"):
                     yield arch, method, kind, profile

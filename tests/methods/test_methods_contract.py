@@ -98,7 +98,8 @@ def test_gradients_reach_every_weight(arch: str, method: str, kind: str, profile
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.abs().sum() > 0, name
+        # A zero point moves only where values are clipped.
+        assert parameter.grad.abs().sum() > 0 or name.endswith("shift"), name
 
 
 @every

@@ -97,7 +97,7 @@ def test_the_measured_share_survives_going_back_to_the_best_weights() -> None:
 
 
 def test_other_methods_protect_nothing() -> None:
-    for name in ("fp32", "ptq", "qat"):
+    for name in ("fp32", "ptq", "qat", "nqat"):
         assert methods.make(name, {}).protection() is None
 
 
@@ -109,7 +109,7 @@ def test_other_methods_protect_nothing() -> None:
         ("dq", {"p_min": math.nan}, "p_min"),
         ("qat", {"observer": "best"}, "'abs', 'mom' or 'per'"),
         ("qat", {"p_max": 0.1}, "p_max"),
-        ("nqat", {}, "dq, fp32, ptq, qat"),
+        ("sgquant", {}, "dq, fp32, nqat, ptq, qat"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_one_sentence(name: str, values: dict, words: str) -> None:

@@ -42,6 +42,13 @@ def test_gradient_against_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda w: linear(double, w), (weight,))
 
 
+def test_gradient_of_stored_values_against_finite_differences() -> None:
+    x = sparse(rows(6, 4))
+    weight = torch.randn(3, 4, dtype=torch.float64)
+    values = x.values().double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: linear(with_values(x, v), weight), (values,))
+
+
 def test_empty_features_of_two_shapes_are_not_confused() -> None:
     """Nothing is stored, so the address of the columns cannot tell the two apart."""
     for channels in (4, 9):
