@@ -59,7 +59,7 @@ def section(part: Reproduction) -> str:
                   "\n".join(f"- {name_of(key)}: {words}" for key, words in lacking.items())]  # fmt: skip
     else:
         lines.append(f"All {len(part.study.runs)} runs have finished.")
-    lines += ["### Cells", table(TABLE, [cells_of(one) for one in results(part)])]
+    lines += ["### Cells", table(TABLE, [cells_of(one, part.learns(one.key)) for one in results(part)])]
     found = claims(part.rows)
     if found:
         lines += ["### Degree-Quant against the baselines", table(CLAIMS, [claim_cells(one) for one in found])]
@@ -92,11 +92,13 @@ def asking(part: Reproduction) -> list[str]:
     return [f"{why} These cells ask for {MORE_SEEDS} seeds: {command}."]
 
 
-def cells_of(one: Result) -> list[str]:
+def cells_of(one: Result, learns: bool) -> list[str]:
+    """A line of the table; `learns`: the search chose learned steps, which the published method does not have."""
     _, arch, method, bits = one.key
     known = one.reported
     reported = f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]" if known else "–"
-    return [arch.upper(), method_label(method), width(bits), spread(one.mean, one.std), span(one.low, one.high),
+    method = f"{method_label(method)}, learned steps" if learns else method_label(method)
+    return [arch.upper(), method, width(bits), spread(one.mean, one.std), span(one.low, one.high),
             str(len(one.seeds)), reported, signed(one.difference), one.verdict, f"{one.seconds:.0f}"]  # fmt: skip
 
 

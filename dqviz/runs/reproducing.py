@@ -68,6 +68,10 @@ class Reproduction:
         known = cells(self.dataset)
         return {key: known[key[1:]] for key in self.specs if key[1:] in known}
 
+    def learns(self, key: Key) -> bool:
+        """Do the runs of this cell learn their step sizes?"""
+        return self.specs[key][0].method_settings.get("quantizer") == "lsq"
+
     def missing(self) -> dict[Key, str]:
         """Cell -> '7 of 10 seeds (2 queued, 1 failed: the loss became nan)', where a seed lacks."""
         found = {}
