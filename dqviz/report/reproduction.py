@@ -53,7 +53,7 @@ def document(parts: Sequence[Reproduction], where: str = "") -> str:
 
 def section(part: Reproduction) -> str:
     lacking = part.missing()
-    lines = [f"## {part.study.name}", searching(part)]
+    lines = [f"## {part.study.name}", *part.notes, searching(part)]
     if lacking:
         lines += [f"**Incomplete.** Of {len(part.study.runs)} runs, these are missing:",
                   "\n".join(f"- {name_of(key)}: {words}" for key, words in lacking.items())]  # fmt: skip

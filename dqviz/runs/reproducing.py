@@ -68,6 +68,11 @@ class Reproduction:
         known = cells(self.dataset)
         return {key: known[key[1:]] for key in self.specs if key[1:] in known}
 
+    @property
+    def notes(self) -> list[str]:
+        """What the runs say of their data set, each sentence once: a subset, for example."""
+        return list(dict.fromkeys(str(note) for run in self.runs for note in run.summary.get("notes", ())))
+
     def learns(self, key: Key) -> bool:
         """Do the runs of this cell learn their step sizes?"""
         return self.specs[key][0].method_settings.get("quantizer") == "lsq"

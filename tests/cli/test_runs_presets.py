@@ -16,7 +16,14 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
 
 @pytest.mark.parametrize(
     ("name", "runs"),
-    [("cora-quick", 30), ("dq-cora", 390), ("dq-citeseer", 390), ("dq-pubmed", 390), ("dq-reddit-binary", 50)],
+    [
+        ("cora-quick", 30),
+        ("dq-cora", 390),
+        ("dq-citeseer", 390),
+        ("dq-pubmed", 390),
+        ("dq-mnist", 75),
+        ("dq-reddit-binary", 50),
+    ],
 )
 def test_presets_hold_what_they_say(name: str, runs: int) -> None:
     assert len(preset(name).runs) == runs
