@@ -34,6 +34,7 @@ OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "metrics")
 """Tables of the first seed of each group: a table of every seed would be ten times as large."""
 TEXTS = ("spec", "summary", "provenance")
 BUDGET_BYTES = 4_000_000
+LEFT_OUT = "A kept study leaves out {!r} of this run; train the run again to see it."
 
 
 def pack(store: Store, name: str, runs: Sequence[RunRow], target: Path, budget_bytes: int = BUDGET_BYTES) -> int:
@@ -75,14 +76,14 @@ def table(folder: Path, run_id: str, name: str) -> pd.DataFrame:
     """One table of one run. Raises Unavailable where it was not kept."""
     found = _tables(folder, name, _changed(folder)).get(run_id)
     if found is None:
-        raise Unavailable(f"This run has no {name}.parquet: a kept study leaves it out.")
+        raise Unavailable(LEFT_OUT.format(name))
     return found
 
 
 def document(folder: Path, run_id: str, name: str) -> Any:
     """One JSON file of one run. Raises Unavailable where it was not kept."""
     if name not in TEXTS:
-        raise Unavailable(f"This run has no {name}.json: a kept study leaves it out.")
+        raise Unavailable(LEFT_OUT.format(name))
     return json.loads(str(_runs(folder, _changed(folder)).at[run_id, name]))
 
 
