@@ -90,10 +90,11 @@ soak: dev
 # The C kernels with address and undefined-behaviour checks under the contract tests, in a folder of their own.
 sanitize: dev
 	@DQVIZ_SANITIZE=1 $(PY) setup.py --quiet build_ext --build-lib build/sanitized --build-temp build/sanitized/temp
-	@DQVIZ_NATIVE=build/sanitized/dqviz/integer/kernels \
+	@DQVIZ_NATIVE=build/sanitized/dqviz/integer/kernels DQVIZ_PASSES=build/sanitized/dqviz/quant \
 	  LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 $(PY) -m pytest -q -p no:cacheprovider \
-	  tests/integer/test_integer_kernels.py tests/integer/test_integer_dense.py tests/integer/test_integer_attention.py
+	  tests/integer/test_integer_kernels.py tests/integer/test_integer_dense.py tests/integer/test_integer_attention.py \
+	  tests/quant/test_quant_passes.py
 
 screenshots: dev
 	@$(PY) -m tests.screenshots

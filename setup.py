@@ -1,7 +1,7 @@
 """The optional native kernels; everything else about this package stands in pyproject.toml.
 
-Built into dqviz/integer/kernels by `python setup.py build_ext --inplace` (the Makefile does it); without a C compiler
-the build says so and goes on, and the numba kernels do the work.
+Built into dqviz/integer/kernels and dqviz/quant by `python setup.py build_ext --inplace` (the Makefile does it); without a C compiler
+the build says so and goes on, and the numba kernels and torch do the work.
 """
 
 import os
@@ -24,6 +24,13 @@ setup(
             extra_compile_args=[*FLAGS, *extra],
             extra_link_args=["-pthread", *extra],
             optional=True,
-        )
+        ),
+        Extension(
+            "dqviz.quant._passes",
+            sources=["dqviz/quant/c/passes.c"],
+            extra_compile_args=[*FLAGS, *extra],
+            extra_link_args=extra,
+            optional=True,
+        ),
     ]
 )

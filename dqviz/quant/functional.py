@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dqviz.quant.passes import Protected, fake, inside
 from dqviz.quant.qtype import QType
 
 Gradient = Literal["ste", "gc"]
@@ -79,21 +80,42 @@ class _FakeQuantize(torch.autograd.Function):
     """Forward: quantize, dequantize. Backward: `ste` passes the gradient, `gc` zeroes it at the two extreme codes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, params: QParams, qtype: QType, gradient: Gradient) -> Tensor:
-        codes = centred_codes(x, params, qtype)
-        ctx.inside = None
-        if gradient == "gc" and ctx.needs_input_grad[0]:
-            low, high = qtype.qmin - params.zero_point, qtype.qmax - params.zero_point
-            ctx.inside = codes.gt(low).logical_and_(codes.lt(high))
-        return codes.mul_(params.scale)
+    def forward(
+        ctx: Any, x: Tensor, params: QParams, qtype: QType, gradient: Gradient, protected: Protected | None
+    ) -> Tensor:
+        out = rounded(x, params, qtype, protected)
+        if gradient == "gc":
+            ctx.save_for_backward(out)
+            ctx.protected, ctx.ends = protected, ends(params, qtype)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        return grad if ctx.inside is None else grad * ctx.inside, None, None, None
+        if ctx.saved_tensors:
+            grad = inside(grad, ctx.saved_tensors[0], ctx.protected, *ctx.ends)
+        return grad, None, None, None, None
 
 
-def fake_quantize(x: Tensor, params: QParams, qtype: QType, gradient: Gradient = "ste") -> Tensor:
-    """x^ in float32, same shape as x, with the straight-through (`ste`) or clipped (`gc`) gradient of METHODS 1.2."""
-    out: Tensor = _FakeQuantize.apply(x, params, qtype, gradient)  # type: ignore[no-untyped-call]
+def ends(params: QParams, qtype: QType) -> tuple[float, float]:
+    """Real values of the two extreme codes."""
+    return (qtype.qmin - params.zero_point) * params.scale, (qtype.qmax - params.zero_point) * params.scale
+
+
+def rounded(x: Tensor, params: QParams, qtype: QType, protected: Protected | None) -> Tensor:
+    """x^ without a gradient."""
+    low, high = qtype.qmin - params.zero_point, qtype.qmax - params.zero_point
+    return fake(x, protected, params.inverse, params.scale, low, high)
+
+
+def fake_quantize(
+    x: Tensor, params: QParams, qtype: QType, gradient: Gradient = "ste", protected: Protected | None = None
+) -> Tensor:
+    """x^ in float32, same shape as x, with the straight-through (`ste`) or clipped (`gc`) gradient of METHODS 1.2.
+
+    Protected rows stay as they are, and so does their gradient.
+    """
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return rounded(x, params, qtype, protected)
+    out: Tensor = _FakeQuantize.apply(x, params, qtype, gradient, protected)  # type: ignore[no-untyped-call]
     return out

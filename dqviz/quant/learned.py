@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from dqviz.quant.functional import EPS, FLOAT32_MAX, QParams, centred_codes, scale_zero_point
 from dqviz.quant.observers import RunningMinMax
+from dqviz.quant.passes import Protected
 from dqviz.quant.qtype import QType
 from dqviz.quant.quantizer import Quantizer
 
@@ -75,20 +76,24 @@ class LearnedQuantizer(Quantizer):
         low, high = self.qtype.qmin - params.zero_point, self.qtype.qmax - params.zero_point
         return low * params.scale, high * params.scale
 
-    def observe(self, x: Tensor) -> None:
+    def observe(self, x: Tensor, protected: Protected | None) -> None:
         """The first batch that holds anything but zeros sets the first step and zero point."""
-        used = x.detach()[x != 0]
-        if self.observer.seen.item() or used.numel() == 0:
+        if self.observer.seen.item():
+            return
+        shown = x.detach() if protected is None else x.detach().masked_fill(protected.mask(x), 0.0)
+        used = shown[shown != 0]
+        if used.numel() == 0:
             return
         self.observer.observe(used)
         self.first_step.fill_(first_step(used, self.first_zero(), self.qtype))
 
-    def fake_quantized(self, x: Tensor, protected: Tensor | None) -> Tensor:
-        counted = x.numel() if protected is None else x.numel() - protected.expand_as(x).count_nonzero().item()
+    def fake_quantized(self, x: Tensor, protected: Protected | None) -> Tensor:
+        mask = None if protected is None else protected.mask(x)
+        counted = x.numel() if mask is None else x.numel() - int(mask.expand_as(x).count_nonzero())
         out: Tensor = _LearnedQuantize.apply(  # type: ignore[no-untyped-call]
             x, self.log_step, self.shift, self.qparams(), self.qtype, counted
         )
-        return out
+        return out if mask is None else torch.where(mask, x, out)
 
 
 def highest(zero_point: int, qtype: QType) -> int:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dqviz.quant.passes import Protected, beyond, look
+
 MOMENTUM = 0.01
 PERCENTILE = {8: 0.001, 4: 0.01}
 """Share clipped at each end by bits: the authors' values for INT8 and INT4 (`percentile_of` for other widths)."""
@@ -37,26 +39,24 @@ class Observer(nn.Module):
         self.register_buffer("hi", torch.zeros(()))
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
 
-    def extremes(self, x: Tensor) -> tuple[float, float]:
-        """Ends of this step's range, as this observer understands them. x is flat and not empty."""
-        low, high = torch.aminmax(x)
-        return low.item(), high.item()
-
     def merge(self, old: tuple[float, float], new: tuple[float, float]) -> tuple[float, float]:
         """The range after a step; by default the running extremes."""
         return min(old[0], new[0]), max(old[1], new[1])
 
     @torch.no_grad()
-    def observe(self, x: Tensor) -> None:
-        """Takes the values x (any shape) of one step into the range."""
-        if x.numel() == 0:
-            return
-        flat = x.detach().reshape(-1)
-        self.keep(self.merged(self.range(), flat) if self.seen.item() else self.extremes(flat))
+    def observe(self, x: Tensor, protected: Protected | None = None) -> None:
+        """Takes the values x (any shape) of one step into the range; protected ones count as 0."""
+        if x.numel():
+            old = self.range() if self.seen.item() else None
+            new = self.merged(old, x, protected)
+            if new != old:
+                self.keep(new)
 
-    def merged(self, old: tuple[float, float], x: Tensor) -> tuple[float, float]:
-        """The range after a step with flat values x."""
-        return self.merge(old, self.extremes(x))
+    def merged(self, old: tuple[float, float] | None, x: Tensor, protected: Protected | None) -> tuple[float, float]:
+        """The range after a step; `old` is None in the first."""
+        seen = look(x, protected, 0.0, 0.0)
+        new = seen.low, seen.high
+        return new if old is None else self.merge(old, new)
 
     def keep(self, ends: tuple[float, float]) -> None:
         self.lo.fill_(ends[0])
@@ -90,63 +90,20 @@ class Percentile(Observer):
         super().__init__()
         self.share = share
 
-    def extremes(self, x: Tensor) -> tuple[float, float]:
-        low, high = super().extremes(x)
-        k = self.rank(x)
-        if k == 1:
-            return low, high
-        return (lower_end(x, k) if low < 0 else 0.0), (upper_end(x, k) if high > 0 else 0.0)
-
-    def rank(self, x: Tensor) -> int:
+    def rank(self, nonzero: int) -> int:
         """k: how many values are clipped at each end, plus one."""
-        return max(1, int(self.share * int(torch.count_nonzero(x))))
+        return max(1, int(self.share * nonzero))
 
-    def merged(self, old: tuple[float, float], x: Tensor) -> tuple[float, float]:
-        """The same running extremes, but a k-th value is looked for only where it can widen the range.
-
-        It does so where k values lie beyond the old end; in most steps none does, and one pass over x is enough.
-        """
-        (lo, hi), (low, high) = old, super().extremes(x)
-        if low >= lo and high <= hi:
-            return old
-        k = self.rank(x)
-        if low < lo and int(torch.count_nonzero(x < lo)) >= k:
-            lo = min(lo, lower_end(x, k) if k > 1 else low)
-        if high > hi and int(torch.count_nonzero(x > hi)) >= k:
-            hi = max(hi, upper_end(x, k) if k > 1 else high)
+    def merged(self, old: tuple[float, float] | None, x: Tensor, protected: Protected | None) -> tuple[float, float]:
+        """A k-th value can only widen the range where k values lie beyond the old end: only those are searched."""
+        lo, hi = old or (0.0, 0.0)
+        seen = look(x, protected, lo, hi)
+        k = self.rank(seen.nonzero)
+        if seen.low < lo and seen.below >= k:
+            lo = seen.low if k == 1 else beyond(x, protected, lo, k, seen.below, upper=False)
+        if seen.high > hi and seen.above >= k:
+            hi = seen.high if k == 1 else beyond(x, protected, hi, k, seen.above, upper=True)
         return lo, hi
-
-
-SAMPLE = 1024
-
-
-def lower_end(x: Tensor, k: int) -> float:
-    """min(0, k-th smallest value of flat x), exactly, without sorting x.
-
-    A strided sample gives a threshold above which the answer is unlikely to lie; only the values below it are
-    searched. Should fewer than k lie below, all negative values are.
-    """
-    thin, rank = thinned(x, k)
-    tail = x[x < min(thin.kthvalue(rank).values.item(), 0.0)]
-    if tail.numel() < k:
-        tail = x[x < 0]
-    return tail.kthvalue(k).values.item() if tail.numel() >= k else 0.0
-
-
-def upper_end(x: Tensor, k: int) -> float:
-    """max(0, k-th largest value of flat x); the mirror image of `lower_end`."""
-    thin, rank = thinned(x, k)
-    tail = x[x > max(thin.kthvalue(thin.numel() + 1 - rank).values.item(), 0.0)]
-    if tail.numel() < k:
-        tail = x[x > 0]
-    return tail.kthvalue(tail.numel() + 1 - k).values.item() if tail.numel() >= k else 0.0
-
-
-def thinned(x: Tensor, k: int) -> tuple[Tensor, int]:
-    """Every n-th value of x, and a rank in it that lies safely beyond rank k of x."""
-    step = max(1, x.numel() // SAMPLE)
-    thin = x[::step]
-    return thin, min(thin.numel(), 2 * (k // step) + 8)
 
 
 def make_observer(name: str, bits: int, momentum: float = MOMENTUM, percentile: float = 0.0) -> Observer:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_point
 from dqviz.quant.observers import Observer
+from dqviz.quant.passes import Protected
 from dqviz.quant.qtype import QType
 from dqviz.quant.where import Where
 
@@ -50,39 +51,33 @@ class Quantizer(nn.Module):
         `node` [rows] names the node of each row where that is not the row's own number (for the recorder).
         """
         if x.layout == torch.sparse_csr:
-            out = with_values(x, self._values(x.values(), row_mask(x, protected)))
+            out = with_values(x, self._values(x.values(), protected, x.crow_indices()))
         else:
             out = self._values(x, protected)
         if self.recorder is not None:
             self.recorder(self, x, out, node)
         return out
 
-    def _values(self, x: Tensor, protected: Tensor | None) -> Tensor:
+    def _values(self, x: Tensor, rows: Tensor | None, ptr: Tensor | None = None) -> Tensor:
         if self.qtype.is_float or self.state == "off":
             return x
-        mask = None if protected is None else protected.view(-1, *[1] * (x.dim() - 1))
+        protected = None if rows is None else Protected(rows, ptr)
         if self.training or self.state == "observe":
-            # 0 lies in every range, so a protected row shown as 0 does not widen it.
-            self.observe(x if mask is None else x.detach().masked_fill(mask, 0.0))
+            self.observe(x, protected)
         if self.state == "observe":
             return x
-        if self.training and self.share < 1:
-            mask = self.spared(x, mask)
-        out = self.fake_quantized(x, mask)
-        return out if mask is None else torch.where(mask, x, out)
+        out = self.fake_quantized(x, protected)
+        if self.training and self.share < 1:  # the elements that stay in this step are drawn anew each time
+            out = torch.where(torch.rand_like(x) >= self.share, x, out)
+        return out
 
-    def observe(self, x: Tensor) -> None:
+    def observe(self, x: Tensor, protected: Protected | None) -> None:
         """Takes the values of one step into the range."""
-        self.observer.observe(x)
+        self.observer.observe(x, protected)
 
-    def fake_quantized(self, x: Tensor, protected: Tensor | None) -> Tensor:
-        """x^ of all values; those of `protected` (broadcasts to x) are thrown away by the caller."""
-        return fake_quantize(x, self.qparams(), self.qtype, self.gradient)
-
-    def spared(self, x: Tensor, protected: Tensor | None) -> Tensor:
-        """[like x] bool: the elements that stay as they are in this step, drawn anew each time."""
-        drawn = torch.rand_like(x) >= self.share
-        return drawn if protected is None else drawn.logical_or_(protected)
+    def fake_quantized(self, x: Tensor, protected: Protected | None) -> Tensor:
+        """x^, protected rows as they are."""
+        return fake_quantize(x, self.qparams(), self.qtype, self.gradient, protected)
 
     def extra_repr(self) -> str:
         return f"{self.key}: {self.qtype.bits} bits, {self.gradient}"
@@ -96,7 +91,3 @@ def with_values(x: Tensor, values: Tensor) -> Tensor:
     """CSR tensor with the structure of x (shared, not copied) and other values [nnz]."""
     return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
 
-
-def row_mask(x: Tensor, rows: Tensor | None) -> Tensor | None:
-    """Mask of rows [num_rows] spread over the stored values [nnz] of a CSR tensor."""
-    return None if rows is None else rows.repeat_interleave(x.crow_indices().diff())

@@ -62,7 +62,8 @@ class _SparseLinear(torch.autograd.Function):
         (grad,) = grads
         values, weight = ctx.saved_tensors
         turned = transposed(ctx.x)
-        to_weight = spmm(turned.ptr, turned.row, values[turned.order], grad.contiguous()).t()
+        ordered = values.index_select(0, turned.order)
+        to_weight = spmm(turned.ptr, turned.row, ordered, grad.contiguous()).t()
         return (sampled(ctx.x, grad, weight) if ctx.needs_input_grad[0] else None), to_weight, None
 
 

@@ -1,0 +1,165 @@
+"""Passes over the values of one site: what it sees, its fake quantization, its clipped gradient.
+
+In C where the library is built (`c/passes.c`), each as one walk over memory; else in torch. Both give the same bits.
+A quantizer on a small graph is many short passes: on Cora the C ones take a third of torch's time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, Structure, byref, c_float, c_int32, c_int64, c_void_p
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+VERSION = 1
+
+
+class Protected(NamedTuple):
+    """Which rows stay as they are: `rows` [num_rows] bool; `ptr` [num_rows + 1] where x holds values of a CSR matrix."""
+
+    rows: Tensor
+    ptr: Tensor | None = None
+
+    def mask(self, x: Tensor) -> Tensor:
+        """The same as a mask that broadcasts to x."""
+        if self.ptr is not None:
+            return self.rows.repeat_interleave(self.ptr.diff())
+        return self.rows.view(-1, *[1] * (x.dim() - 1))
+
+
+class Seen(NamedTuple):
+    """What one look at the values tells. A protected value counts as 0, which lies in every range.
+
+    low, high: extremes (NaN where a value is NaN). nonzero: values that are not 0; below, above: those beyond the two
+    ends asked about. The counts are only right where low or high lies beyond an end.
+    """
+
+    low: float
+    high: float
+    nonzero: int
+    below: int
+    above: int
+
+
+def look(x: Tensor, protected: Protected | None, lo: float, hi: float) -> Seen:
+    """What values x (any shape, not empty) hold, seen from the ends lo and hi."""
+    if in_c(x, protected):
+        seen = _Seen()
+        library().dqviz_look(byref(_values(x, protected)), lo, hi, byref(seen))
+        return Seen(seen.low, seen.high, seen.nonzero, seen.below, seen.above)
+    shown = x.detach() if protected is None else x.detach().masked_fill(protected.mask(x), 0.0)
+    low, high = (end.item() for end in torch.aminmax(shown))
+    if low >= lo and high <= hi:
+        return Seen(low, high, 0, 0, 0)
+    counts = (torch.count_nonzero(part).item() for part in (shown, shown < lo, shown > hi))
+    return Seen(low, high, *map(int, counts))
+
+
+def beyond(x: Tensor, protected: Protected | None, end: float, k: int, count: int, upper: bool) -> float:
+    """The k-th value beyond `end` counted from outside, exactly; `count` >= k values lie there. `upper`: above it."""
+    if in_c(x, protected):
+        room = torch.empty(count)
+        found = library().dqviz_beyond(
+            byref(_values(x, protected)), end, -1.0 if upper else 1.0, k, c_void_p(room.data_ptr())
+        )
+        return float(found)
+    shown = x.detach().reshape(-1) if protected is None else x.detach().masked_fill(protected.mask(x), 0.0).reshape(-1)
+    tail = shown[shown > end] if upper else shown[shown < end]
+    return tail.kthvalue(tail.numel() + 1 - k if upper else k).values.item()
+
+
+def fake(x: Tensor, protected: Protected | None, inverse: float, scale: float, low: int, high: int) -> Tensor:
+    """[like x] protected values as they are, the rest clip(rint(x * inverse), low, high) * scale.
+
+    A float64 x (a model evaluated in double, whose sums are free of noise) is rounded in float32 all the same: ranges
+    learned on quantized values make sums fall on rounding ties exactly, and float64 would see those a hair beside.
+    """
+    if in_c(x, protected):
+        out = torch.empty_like(x)
+        library().dqviz_fake(byref(_values(x, protected)), out.data_ptr(), inverse, scale, low, high)
+        return out
+    steps = x.detach() * inverse
+    if x.dtype == torch.float64:
+        steps = steps.float().double()
+    out = steps.round_().clamp_(low, high).mul_(scale)
+    return out if protected is None else torch.where(protected.mask(x), x.detach(), out)
+
+
+def inside(grad: Tensor, quantized: Tensor, protected: Protected | None, low: float, high: float) -> Tensor:
+    """grad, but 0 where an unprotected quantized value does not lie between low and high. All of one shape."""
+    if in_c(quantized, protected) and in_c(grad, None):
+        out = torch.empty_like(grad)
+        library().dqviz_inside(byref(_values(quantized, protected)), grad.data_ptr(), out.data_ptr(), low, high)
+        return out
+    kept = quantized.gt(low).logical_and_(quantized.lt(high))
+    if protected is not None:
+        kept = kept.logical_or_(protected.mask(quantized))
+    return torch.where(kept, grad, 0.0)
+
+
+class _Values(Structure):
+    _fields_: ClassVar = [
+        ("x", c_void_p), ("rows", c_void_p), ("ptr", c_void_p), ("num_rows", c_int64), ("columns", c_int64),
+    ]  # fmt: skip
+
+
+class _Seen(Structure):
+    _fields_: ClassVar = [
+        ("low", c_float), ("high", c_float), ("nonzero", c_int64), ("below", c_int64), ("above", c_int64),
+    ]  # fmt: skip
+
+
+def _values(x: Tensor, protected: Protected | None) -> _Values:
+    if protected is None:
+        return _Values(x.data_ptr(), None, None, 1, x.numel())
+    rows, ptr = protected
+    count = rows.numel()
+    return _Values(x.data_ptr(), rows.data_ptr(), None if ptr is None else ptr.data_ptr(), count,
+                   0 if ptr is not None or not count else x.numel() // count)  # fmt: skip
+
+
+def in_c(x: Tensor, protected: Protected | None) -> bool:
+    """Whether the C library takes these: float32 in one piece, masks in one piece."""
+    return (
+        x.dtype == torch.float32
+        and x.is_contiguous()
+        and x.device.type == "cpu"
+        and (protected is None or protected.rows.is_contiguous())
+        and built()
+    )
+
+
+@cache
+def built() -> bool:
+    """Whether there is a library."""
+    return not isinstance(library(), str)
+
+
+@cache
+def library() -> Any:
+    """The built library, or the reason why there is none, in words. DQVIZ_PASSES: another folder (sanitizer builds)."""
+    folder = Path(os.environ.get("DQVIZ_PASSES") or Path(__file__).parent)
+    found = [path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_passes{suffix}").exists()]
+    if not found:
+        return "native quantizers: not built (no compiler)"
+    try:
+        loaded = ctypes.CDLL(str(found[0]))
+    except OSError as error:
+        return f"native quantizers: built, but not loaded ({error})"
+    loaded.dqviz_passes_version.restype = c_int32
+    if loaded.dqviz_passes_version() != VERSION:
+        return "native quantizers: built from other sources (run the set-up command again)"
+    values = POINTER(_Values)
+    loaded.dqviz_look.argtypes, loaded.dqviz_look.restype = [values, c_float, c_float, POINTER(_Seen)], None
+    loaded.dqviz_beyond.argtypes = [values, c_float, c_float, c_int64, c_void_p]
+    loaded.dqviz_beyond.restype = c_float
+    loaded.dqviz_fake.argtypes = [values, c_void_p, c_float, c_float, c_float, c_float]
+    loaded.dqviz_fake.restype = None
+    loaded.dqviz_inside.argtypes, loaded.dqviz_inside.restype = [values, c_void_p, c_void_p, c_float, c_float], None
+    return loaded
