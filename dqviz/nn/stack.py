@@ -28,7 +28,8 @@ class StackSettings(Settings):
 class Stack(nn.Module):
     """Layers on nodes; `head` (graph tasks) classifies the mean of a graph's nodes.
 
-    `gathers` says that the first layer sums rows before any product, so it needs dense rows; the others take CSR.
+    `gathers` says that the first layer sums rows before any product, so it needs dense rows, unless it was told how to
+    sum CSR rows (`takes_csr` of the layer); the others take CSR.
     `head_only`: dropout before the classifier and nowhere else.
     """
 
@@ -57,7 +58,7 @@ class Stack(nn.Module):
         last = len(self.convs) - 1
         for index, conv in enumerate(self.convs):
             x = drop(x, 0.0 if self.head_only else self.dropout, self.training)
-            if self.gathers and x.layout == torch.sparse_csr:
+            if self.gathers and x.layout == torch.sparse_csr and not getattr(conv, "takes_csr", False):
                 x = x.to_dense()
             x = conv(x, edge_index)
             if index < last or self.head is not None:
