@@ -207,9 +207,9 @@ class SumSites(GatherSites):
         if self.sent is None or self.own is None or self.edges is None:
             return super().on_aggregate(conv, inputs, out)
         total, found = gathered.neighbour_sum(self.sent, self.edges)
-        own, eps = self.own, conv.eps
+        own, factor = self.own, torch.as_tensor(1 + conv.eps)  # type: ignore[operator]  # a parameter or a buffer
         self.own = self.sent = None
-        return gathered.add_own(self.aggregate(total, self.shield.rows), found, own, 1 + eps)
+        return gathered.add_own(self.aggregate(total, self.shield.rows), found, own, factor)
 
 
 SITES: dict[type[MessagePassing], type[Sites]] = {

@@ -67,7 +67,7 @@ def test_csr_rows_give_what_dense_rows_give(method: str, settings: dict[str, Any
     models = [network(method, settings, csr, train_eps=train_eps) for csr in (True, False)]
     csr, dense = (trained(sparse(x), edge_index, model) for model in models)
     assert len(csr) == len(dense)
-    # The gradient of a learned step is scaled by how many values there are, and CSR rows hold fewer: Adam takes that out.
+    # The gradient of a learned step is scaled by the number of values, and CSR rows hold fewer: Adam takes that out.
     learned = "quantizer" in settings
     for one, other in zip(csr[:4] if learned else csr, dense[:4] if learned else dense, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3 if learned else 1e-4, atol=1e-3 if learned else 1e-5)
