@@ -1,7 +1,7 @@
 """The optional native kernels; everything else about this package stands in pyproject.toml.
 
-Built into dqviz/integer/kernels and dqviz/quant by `python setup.py build_ext --inplace` (the Makefile does it); without a C compiler
-the build says so and goes on, and the numba kernels and torch do the work.
+Built into dqviz/integer/kernels and dqviz/quant by `python setup.py build_ext --inplace` (the Makefile does it);
+without a C compiler the build says so and goes on, and the numba kernels and torch do the work.
 """
 
 import os

@@ -85,17 +85,20 @@ def scale(
 @app.command()
 def training(
     dataset: Annotated[str, typer.Option("--graph", help="A data set to train on.")] = "cora",
-    arch: Annotated[list[str] | None, typer.Option(help="Architecture; repeat for more; default: gcn.")] = None,
+    arch: Annotated[
+        list[str] | None, typer.Option(help="Architecture; repeat for more; default: gcn, gin, gat; on graphs: gin.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of every variant.")] = 1,
     repeats: Repeats = 30,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """One epoch of every method beside plain PyG with dense features."""
+    """One epoch of FP32, QAT and DQ beside plain PyG with dense features: --graph cora, reddit-binary, ..."""
     from dqviz.jobs.epochs import training as timed
 
-    rows = timed(dataset, arch or ("gcn",), threads, repeats, force)
-    emit(rows, as_json, ("method", *COLUMNS))
+    with loads():
+        rows = timed(dataset, arch or (), threads, repeats, force)
+    emit(rows, as_json, ("method", *COLUMNS[:-1], "speedup_pyg", "of_fp32"))
 
 
 def show(timed: Callable[[], list[dict[str, Any]]], as_json: bool) -> None:

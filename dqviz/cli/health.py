@@ -27,7 +27,7 @@ def health() -> dict[str, Any]:
     return {
         "dqviz": __version__, "python": platform.python_version(), "platform": platform.platform(),
         "packages": {name: version(name) for name in PACKAGES}, "cpu": cpu(), "backends": backends(),
-        "datasets": datasets(), "database": database(), "home": str(home()),
+        "quantizers": quantizers(), "datasets": datasets(), "database": database(), "home": str(home()),
         "data": os.environ.get("DQVIZ_DATA") or None, "browser": browser(), "ok": True,
     }  # fmt: skip
 
@@ -49,6 +49,13 @@ def cpu() -> dict[str, Any]:
         "model": fields.get("model name") or platform.processor() or platform.machine(), "cores": os.cpu_count(),
         "features": [flag for flag in CPU_FLAGS if flag in flags],
     }  # fmt: skip
+
+
+def quantizers() -> dict[str, Any]:
+    """Whether training quantizes in C, and why not (torch then does it, more slowly, with the same bits)."""
+    from dqviz.quant import passes
+
+    return {"native": passes.built(), "reason": None if passes.built() else passes.library()}
 
 
 def backends() -> list[dict[str, Any]]:

@@ -1,16 +1,17 @@
-"""bench training: one epoch (training step and evaluation) of every method beside plain PyG, interleaved."""
+"""bench training: one epoch (training steps and evaluation) of FP32, QAT and DQ beside plain PyG, interleaved."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
+from torch_geometric.loader import DataLoader
+from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv, global_mean_pool
 
 from dqviz import nn as archs
 from dqviz.bench.protocol import measure, pinned, require_idle
@@ -18,56 +19,64 @@ from dqviz.bench.rows import PRECISIONS, Row, row
 from dqviz.data.task import Task
 from dqviz.errors import unknown
 from dqviz.jobs import network
-from dqviz.spec import RunSpec, make_spec
+from dqviz.spec import RunSpec, Scalar, make_spec
+from dqviz.training.batches import split_index
 from dqviz.training.loop import Epochs
 from dqviz.training.ranges import RangeLog
 
 METHODS = (("fp32", 32), ("qat", 8), ("qat", 4), ("dq", 8), ("dq", 4))
+ARCHS = {"node": ("gcn", "gin", "gat"), "graph": ("gin",)}
+"""What is timed when no architecture is asked for."""
+DEEP: dict[str, Scalar] = {"layers": 5, "hidden": 64, "train_eps": True, "batch_norm": True}
+"""GIN on graph tasks as Degree-Quant's authors train it on REDDIT-BINARY (METHODS 1.6)."""
+BATCH_SIZE = 128
 Epoch = Callable[[], object]
 
 
 def training(
     dataset: str = "cora",
-    arch_names: Sequence[str] = ("gcn",),
+    arch_names: Sequence[str] = (),
     threads: int = 1,
     repeats: int = 30,
     force: bool = False,
 ) -> list[Row]:
     """Rows of `bench training`: op 'epoch-gcn' and so on, backend 'pyg' (dense features) or 'dqviz', with `method`.
 
-    Raises BadInput for an unknown data set or architecture, Unavailable on a busy machine unless forced.
+    Without names: GCN, GIN, GAT on a node task, GIN on graphs. Raises BadInput for an unknown data set or
+    architecture, Unavailable on a busy machine unless forced.
     """
     rows: list[Row] = []
     for arch in arch_names:
         if arch not in archs.ARCHS:
             raise unknown("architecture", arch, archs.ARCHS.names())
-    task = network.load_task(spec_of(dataset, arch_names[0], "fp32", 32))
+    task = network.load_task(make_spec(dataset=dataset, arch="gcn", method="fp32"))
     with pinned(threads):
         require_idle(force)
-        for arch in arch_names:
+        for arch in arch_names or ARCHS[task.kind]:
             rows += timed(task, arch, threads, repeats)
     return rows
 
 
 def timed(task: Task, arch: str, threads: int, repeats: int) -> list[Row]:
     """All methods of one architecture, one epoch each a round."""
-    variants: dict[tuple[str, str, int], Epoch] = {}
-    if task.kind == "node":
-        variants["pyg", "fp32", 32] = plain_epoch(task, arch)
+    variants = {("pyg", "fp32", 32): plain_epoch(task, arch)}
     for method, bits in METHODS:
-        variants["dqviz", method, bits] = our_epoch(task, spec_of(task.name, arch, method, bits))
+        variants["dqviz", method, bits] = our_epoch(task, spec_of(task, arch, method, bits))
     timings = measure({" ".join(map(str, key)): run for key, run in variants.items()}, repeats)
-    graph = task.graphs[0]
-    sizes = (int(graph.num_nodes or 0), int(graph.edge_index.size(1)), task.num_features)
-    return [
+    sizes = (sum(int(graph.num_nodes or 0) for graph in task.graphs),
+             sum(int(graph.edge_index.size(1)) for graph in task.graphs), task.num_features)  # fmt: skip
+    rows = [
         row(f"epoch-{arch}", backend, PRECISIONS[bits], task.name, sizes, threads,
             timings[f"{backend} {method} {bits}"], exact=None, bytes_moved=None) | {"method": method}
         for backend, method, bits in variants
     ]  # fmt: skip
+    pyg, fp32, *_ = (found["median_ms"] for found in rows)
+    return [found | {"speedup_pyg": pyg / found["median_ms"], "of_fp32": found["median_ms"] / fp32} for found in rows]
 
 
-def spec_of(dataset: str, arch: str, method: str, bits: int) -> RunSpec:
-    return make_spec(dataset=dataset, arch=arch, method=method, bits=bits)
+def spec_of(task: Task, arch: str, method: str, bits: int) -> RunSpec:
+    settings = DEEP if task.kind == "graph" and arch == "gin" else {}
+    return make_spec(dataset=task.name, arch=arch, arch_settings=settings, method=method, bits=bits)
 
 
 def our_epoch(task: Task, spec: RunSpec) -> Epoch:
@@ -104,9 +113,39 @@ def plain_layers(arch: str, num_features: int, num_classes: int) -> tuple[nn.Mod
     return SAGEConv(num_features, 16), SAGEConv(16, num_classes)
 
 
+class PlainGraphs(nn.Module):
+    """A network on graphs as torch_geometric's documentation writes it: layers, mean pool, linear classifier."""
+
+    def __init__(self, arch: str, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        layers, hidden = (5, 64) if arch == "gin" else (2, 16)
+        widths = [num_features, *[hidden] * layers]
+        self.convs = nn.ModuleList(plain_layer(arch, a, b) for a, b in pairwise(widths))
+        self.head = nn.Linear(hidden, num_classes)
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        """x [num_nodes, num_features] -> logits [num_graphs, num_classes]."""
+        for conv in self.convs:
+            x = conv(F.dropout(x, 0.5, self.training), edge_index).relu()
+        pooled = global_mean_pool(x, batch)
+        return self.head(F.dropout(pooled, 0.5, self.training))  # type: ignore[no-any-return]
+
+
+def plain_layer(arch: str, a: int, b: int) -> nn.Module:
+    """One layer of a network on graphs."""
+    if arch == "gin":
+        mlp = nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU(), nn.Linear(b, b))
+        return GINConv(mlp, train_eps=True)  # type: ignore[no-any-return]
+    if arch == "gat":
+        return GATConv(a, b // 8, heads=8, dropout=0.5)  # type: ignore[no-any-return]
+    return {"gcn": GCNConv, "sage": SAGEConv}[arch](a, b)  # type: ignore[no-any-return]
+
+
 def plain_epoch(task: Task, arch: str) -> Epoch:
-    """Training step and evaluation on dense features."""
+    """Training steps and evaluation on dense features."""
     torch.manual_seed(0)
+    if task.kind == "graph":
+        return plain_graphs_epoch(task, arch)
     data, masks = task.graphs[0], task.splits
     x = data.x.to_dense() if data.x.layout == torch.sparse_csr else data.x
     model = Plain(arch, task.num_features, task.num_classes)
@@ -126,3 +165,24 @@ def _plain_step(
     with torch.no_grad():
         hits = model(x, edge_index).argmax(1) == y
         return [hits[masks[split]].float().mean().item() for split in ("train", "val")]
+
+
+def plain_graphs_epoch(task: Task, arch: str) -> Epoch:
+    """All training batches by PyG's loader, then the validation graphs."""
+    members = {split: [task.graphs[i] for i in split_index(task, split).tolist()] for split in ("train", "val")}
+    loaders = {split: DataLoader(graphs, BATCH_SIZE, shuffle=split == "train") for split, graphs in members.items()}
+    model = PlainGraphs(arch, task.num_features, task.num_classes)
+    adam = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=5e-4)
+    return partial(_plain_graphs_step, model, adam, loaders["train"], loaders["val"])
+
+
+def _plain_graphs_step(model: nn.Module, adam: torch.optim.Optimizer, train: Any, val: Any) -> float:
+    model.train()
+    for batch in train:
+        adam.zero_grad()
+        F.cross_entropy(model(batch.x, batch.edge_index, batch.batch), batch.y.view(-1)).backward()  # type: ignore[no-untyped-call]
+        adam.step()
+    model.eval()
+    with torch.no_grad():
+        hits = [model(b.x, b.edge_index, b.batch).argmax(1) == b.y.view(-1) for b in val]
+    return torch.cat(hits).float().mean().item()

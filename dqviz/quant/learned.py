@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dqviz.quant.functional import EPS, FLOAT32_MAX, QParams, centred_codes, scale_zero_point
+from dqviz.quant.functional import EPS, FLOAT32_MAX, QParams, rounded, scale_zero_point
 from dqviz.quant.observers import RunningMinMax
-from dqviz.quant.passes import Protected
+from dqviz.quant.passes import Protected, learned
 from dqviz.quant.qtype import QType
 from dqviz.quant.quantizer import Quantizer
 
@@ -88,12 +88,13 @@ class LearnedQuantizer(Quantizer):
         self.first_step.fill_(first_step(used, self.first_zero(), self.qtype))
 
     def fake_quantized(self, x: Tensor, protected: Protected | None) -> Tensor:
-        mask = None if protected is None else protected.mask(x)
-        counted = x.numel() if mask is None else x.numel() - int(mask.expand_as(x).count_nonzero())
+        params = self.qparams()
+        if not torch.is_grad_enabled():
+            return rounded(x, params, self.qtype, protected)
         out: Tensor = _LearnedQuantize.apply(  # type: ignore[no-untyped-call]
-            x, self.log_step, self.shift, self.qparams(), self.qtype, counted
+            x, self.log_step, self.shift, params, self.qtype, protected
         )
-        return out if mask is None else torch.where(mask, x, out)
+        return out
 
 
 def highest(zero_point: int, qtype: QType) -> int:
@@ -109,28 +110,26 @@ def first_step(x: Tensor, zero_point: int, qtype: QType) -> float:
 class _LearnedQuantize(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, _log_step: Tensor, shift: Tensor | None, params: QParams, qtype: QType, counted: int
-    ) -> Tensor:
-        codes = centred_codes(x, params, qtype)
-        ctx.save_for_backward(x, codes, shift)
-        ctx.params, ctx.qtype, ctx.counted = params, qtype, counted
-        return codes * params.scale
+        ctx: Any, x: Tensor, _log_step: Tensor, shift: Tensor | None, params: QParams, qtype: QType,
+        protected: Protected | None,
+    ) -> Tensor:  # fmt: skip
+        ctx.save_for_backward(x, shift)
+        ctx.params, ctx.qtype, ctx.protected = params, qtype, protected
+        return rounded(x, params, qtype, protected)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
-        x, codes, shift = ctx.saved_tensors
+        x, shift = ctx.saved_tensors
         params, qtype = ctx.params, ctx.qtype
+        grad = grads[0].contiguous()
         low, high = qtype.qmin - params.zero_point, qtype.qmax - params.zero_point
-        steps = x * params.inverse
-        inside = steps.gt(low).logical_and_(steps.lt(high))
-        to_x = grad * inside
-        size = params.scale / math.sqrt(max(ctx.counted, 1) * highest(params.zero_point, qtype))
-        # d/d(log s) = s d/ds; sum g (code - x/s) inside, sum g code outside.
-        to_step = ((grad * codes).sum() - (to_x * steps).sum()) * size
+        to_x, step_sum, outside = learned(grad, x, ctx.protected, params.inverse, low, high)
+        counted = x.numel() - (0 if ctx.protected is None else ctx.protected.count(x))
+        size = params.scale / math.sqrt(max(counted, 1) * highest(params.zero_point, qtype))
+        to_step = grad.new_tensor(step_sum * size)  # d/d(log s) = s d/ds
         if shift is None:
             return to_x, to_step, None, None, None, None
-        to_shift = (to_x.sum() - grad.sum()) * (size * qtype.levels)
+        to_shift = grad.new_tensor(-outside * size * qtype.levels)
         return to_x, to_step, held(to_shift, params.zero_point, qtype), None, None, None
 
 

@@ -1,14 +1,15 @@
 """Passes over the values of one site: what it sees, its fake quantization, its clipped gradient.
 
-In C where the library is built (`c/passes.c`), each as one walk over memory; else in torch. Both give the same bits.
-A quantizer on a small graph is many short passes: on Cora the C ones take a third of torch's time.
+In C where the library is built (`c/passes.c`), each as one walk over memory; else in torch. Both give the same bits,
+but for the sums of `learned` and `sampled`, which are added up in another order. A quantizer on a small graph is many
+short passes: on Cora the C ones take a third of torch's time.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, Structure, byref, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, byref, c_double, c_float, c_int32, c_int64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -17,11 +18,11 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-VERSION = 1
+VERSION = 2
 
 
 class Protected(NamedTuple):
-    """Which rows stay as they are: `rows` [num_rows] bool; `ptr` [num_rows + 1] where x holds values of a CSR matrix."""
+    """Which rows stay as they are: `rows` [num_rows] bool; `ptr` [num_rows + 1] where x is those of a CSR matrix."""
 
     rows: Tensor
     ptr: Tensor | None = None
@@ -31,6 +32,12 @@ class Protected(NamedTuple):
         if self.ptr is not None:
             return self.rows.repeat_interleave(self.ptr.diff())
         return self.rows.view(-1, *[1] * (x.dim() - 1))
+
+    def count(self, x: Tensor) -> int:
+        """How many values of x are protected."""
+        if self.ptr is not None:
+            return int(self.ptr.diff()[self.rows].sum())
+        return int(self.rows.count_nonzero()) * (x.numel() // max(self.rows.numel(), 1))
 
 
 class Seen(NamedTuple):
@@ -103,6 +110,39 @@ def inside(grad: Tensor, quantized: Tensor, protected: Protected | None, low: fl
     return torch.where(kept, grad, 0.0)
 
 
+def learned(
+    grad: Tensor, x: Tensor, protected: Protected | None, inverse: float, low: int, high: int
+) -> tuple[Tensor, float, float]:
+    """Gradients of a learned step: to x (0 where an unprotected value is clipped), and two sums over what is quantized.
+
+    The sums: grad times (code - x * inverse) inside and times the code outside; grad outside.
+    """
+    if in_c(x, protected) and in_c(grad, None):
+        out, sums = torch.empty_like(grad), (c_double * 2)()
+        library().dqviz_learned(byref(_values(x, protected)), grad.data_ptr(), out.data_ptr(), inverse, low, high, sums)
+        return out, sums[0], sums[1]
+    steps = x * inverse
+    within = steps.gt(low).logical_and_(steps.lt(high))
+    counted = grad if protected is None else grad.masked_fill(protected.mask(x), 0.0)
+    outside = counted.masked_fill(within, 0.0)
+    codes = steps.round().clamp_(low, high)
+    to_step = (counted * torch.where(within, codes - steps, codes)).sum().item()
+    return grad - outside, to_step, outside.sum().item()
+
+
+def sampled(x: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """left [rows, channels] times right [columns, channels]^T, only where CSR x holds a value: [nnz]."""
+    ptr, columns = x.crow_indices(), x.col_indices()
+    left, right = left.contiguous(), right.contiguous()
+    if in_c(left, None) and in_c(right, None) and ptr.dtype == columns.dtype == torch.int64:
+        out = torch.empty(columns.numel())
+        library().dqviz_sampled(ptr.data_ptr(), columns.data_ptr(), x.size(0), left.data_ptr(), right.data_ptr(),
+                                left.size(1), out.data_ptr())  # fmt: skip
+        return out
+    row = torch.arange(x.size(0)).repeat_interleave(ptr.diff())
+    return (left.index_select(0, row) * right.index_select(0, columns)).sum(1)
+
+
 class _Values(Structure):
     _fields_: ClassVar = [
         ("x", c_void_p), ("rows", c_void_p), ("ptr", c_void_p), ("num_rows", c_int64), ("columns", c_int64),
@@ -161,5 +201,8 @@ def library() -> Any:
     loaded.dqviz_beyond.restype = c_float
     loaded.dqviz_fake.argtypes = [values, c_void_p, c_float, c_float, c_float, c_float]
     loaded.dqviz_fake.restype = None
+    loaded.dqviz_learned.argtypes = [values, c_void_p, c_void_p, c_float, c_float, c_float, c_void_p]
+    loaded.dqviz_sampled.argtypes = [c_void_p, c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_void_p]
+    loaded.dqviz_learned.restype = loaded.dqviz_sampled.restype = None
     loaded.dqviz_inside.argtypes, loaded.dqviz_inside.restype = [values, c_void_p, c_void_p, c_float, c_float], None
     return loaded

@@ -12,6 +12,7 @@ from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_
 from dqviz.quant.observers import Observer
 from dqviz.quant.passes import Protected
 from dqviz.quant.qtype import QType
+from dqviz.quant.sparse import stored, with_values
 from dqviz.quant.where import Where
 
 State = Literal["on", "off", "observe"]
@@ -51,7 +52,7 @@ class Quantizer(nn.Module):
         `node` [rows] names the node of each row where that is not the row's own number (for the recorder).
         """
         if x.layout == torch.sparse_csr:
-            out = with_values(x, self._values(x.values(), protected, x.crow_indices()))
+            out = with_values(x, self._values(stored(x), protected, x.crow_indices()))
         else:
             out = self._values(x, protected)
         if self.recorder is not None:
@@ -85,9 +86,3 @@ class Quantizer(nn.Module):
     @property
     def key(self) -> str:
         return self.where.key if self.where else ""
-
-
-def with_values(x: Tensor, values: Tensor) -> Tensor:
-    """CSR tensor with the structure of x (shared, not copied) and other values [nnz]."""
-    return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
-

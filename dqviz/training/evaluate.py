@@ -38,7 +38,8 @@ def evaluate(model: nn.Module, feed: Feed, splits: Sequence[str]) -> dict[str, S
     """Score of each split asked for, and of no other: the test split is read only where a caller names it."""
     if feed.task.kind == "graph":
         return {split: score(*predict(model, feed.split(split))) for split in splits}
-    model.eval()
+    if model.training:
+        model.eval()
     batches = {split: feed.split(split)[0] for split in splits}
     logits = model(*next(iter(batches.values())).inputs)  # one graph, one forward pass for all splits
     return {split: score(logits[b.scored], b.y[b.scored]) for split, b in batches.items()}

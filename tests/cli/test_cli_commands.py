@@ -64,6 +64,7 @@ def test_doctor_hides_the_password_and_says_what_is_broken(
     assert "secret" not in out
     assert {backend["name"] for backend in found["backends"]} >= {"reference", "numba"}
     assert {row["name"]: row["found"] for row in found["datasets"]}["karate"] is True
+    assert found["quantizers"]["native"] is (found["quantizers"]["reason"] is None)
 
 
 BAD = (

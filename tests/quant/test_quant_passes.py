@@ -1,4 +1,4 @@
-"""The passes in C give the bits of the passes in torch: spans of protected rows, CSR rows, ends, what is not a number."""
+"""The passes in C give the bits of the passes in torch: spans of protected rows, CSR rows, ends, NaN."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from quant_examples import fresh, rows, sparse
 
 from dqviz.quant import passes
 from dqviz.quant.functional import scale_zero_point
-from dqviz.quant.passes import Protected, beyond, fake, inside, look
+from dqviz.quant.passes import Protected, beyond, fake, inside, learned, look, sampled
 from dqviz.quant.qtype import QType
 
 pytestmark = pytest.mark.skipif(not passes.built(), reason="the C library is not built")
@@ -117,6 +117,32 @@ def test_csr_rows(share: float) -> None:
     assert bits(out) == bits(expected)
     hidden = mask.rows.repeat_interleave(x.crow_indices().diff())
     assert torch.equal(out[hidden], stored[hidden])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_of_learned_steps(shape: tuple[int, ...]) -> None:
+    """The gradient of the values to the bit, the two sums up to the order of their terms."""
+    x, grad = 3 * values(shape), torch.randn(shape)
+    for mask in masks(x):
+        found, expected = both(learned, grad, x, mask, 4.0, -5, 7)
+        assert torch.equal(found[0], expected[0])
+        assert found[1:] == pytest.approx(expected[1:], rel=1e-4, abs=1e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 7, 16, 40])
+def test_sampled_products(channels: int) -> None:
+    x, left, right = sparse(rows(40, 9)), torch.randn(40, channels), torch.randn(9, channels)
+    found, expected = both(sampled, x, left, right)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(found, (left @ right.t())[x.to_dense() != 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_counts_of_protected_values(share: float) -> None:
+    x = sparse(rows(40, 9))
+    hidden = torch.rand(40) < share
+    assert Protected(hidden).count(torch.ones(40, 3, 2)) == 6 * int(hidden.sum())
+    assert Protected(hidden, x.crow_indices()).count(x.values()) == int((x.to_dense()[hidden] != 0).sum())
 
 
 @pytest.mark.parametrize("observer", ["abs", "mom", "per"])

@@ -2,7 +2,8 @@
 
    Every function walks x [num_rows, columns] (or, with ptr [num_rows + 1], the stored values of a CSR matrix) in spans
    of consecutive rows that are all protected or all not; rows [num_rows] bytes, 1 = protected, NULL = none is.
-   dqviz/quant/passes.py holds the same in torch; both give the same bits (no fused multiply-add: see setup.py). */
+   dqviz/quant/passes.py holds the same in torch; both give the same bits (no fused multiply-add: see setup.py), but for
+   the sums of dqviz_learned and dqviz_sampled, which are added up in another order (here the same on every processor). */
 
 #include <math.h>
 #include <stdint.h>
@@ -28,7 +29,7 @@ typedef struct {
     int64_t nonzero, below, above;
 } Seen;
 
-EXPORT int32_t dqviz_passes_version(void) { return 1; }
+EXPORT int32_t dqviz_passes_version(void) { return 2; }
 
 static int64_t offset(const Values *v, int64_t row) { return v->ptr ? v->ptr[row] : row * v->columns; }
 
@@ -208,4 +209,67 @@ EXPORT void dqviz_inside(const Values *v, const float *grad, float *out, float l
         else
             inside(out + begin, grad + begin, v->x + begin, end - begin, low, high);
     }
+}
+
+FAST static void learned(double *restrict sums, float *restrict out, const float *restrict grad, const float *restrict x,
+                         int64_t n, float inverse, float low, float high) {
+    double to_step[LANES] = {0}, outside[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            float steps = x[i + j] * inverse, g = grad[i + j], code = rintf(steps);
+            int within = (steps > low) & (steps < high);
+            code = code < low ? low : code;
+            code = code > high ? high : code;
+            out[i + j] = within ? g : 0.0f;
+            to_step[j] += g * (within ? code - steps : code);
+            outside[j] += within ? 0.0f : g;
+        }
+    for (int j = 0; i < n; i++, j++) {
+        float steps = x[i] * inverse, g = grad[i], code = rintf(steps);
+        int within = (steps > low) & (steps < high);
+        code = code < low ? low : code;
+        code = code > high ? high : code;
+        out[i] = within ? g : 0.0f;
+        to_step[j] += g * (within ? code - steps : code);
+        outside[j] += within ? 0.0f : g;
+    }
+    for (int j = 0; j < LANES; j++) {
+        sums[0] += to_step[j];
+        sums[1] += outside[j];
+    }
+}
+
+/* Gradients of learned steps (dqviz/quant/learned.py). v->x: values before quantization. out [like x]: grad, but 0 where
+   an unprotected value is clipped. sums: of grad times (code - steps) inside and code outside; of grad outside. */
+EXPORT void dqviz_learned(const Values *v, const float *grad, float *out, float inverse, float low, float high,
+                          double *sums) {
+    sums[0] = sums[1] = 0;
+    for (int64_t row = 0, begin = offset(v, 0), end; row < v->num_rows; begin = end) {
+        int hidden;
+        end = span(v, &row, &hidden);
+        if (hidden)
+            memcpy(out + begin, grad + begin, (size_t)(end - begin) * sizeof(float));
+        else
+            learned(sums, out + begin, grad + begin, v->x + begin, end - begin, inverse, low, high);
+    }
+}
+
+/* out [nnz]: left [num_rows, channels] times right [columns, channels]^T where a CSR matrix holds a value. */
+FAST EXPORT void dqviz_sampled(const int64_t *ptr, const int64_t *columns, int64_t num_rows, const float *left,
+                               const float *right, int64_t channels, float *out) {
+    for (int64_t row = 0; row < num_rows; row++)
+        for (int64_t entry = ptr[row]; entry < ptr[row + 1]; entry++) {
+            const float *a = left + row * channels, *b = right + columns[entry] * channels;
+            float lanes[LANES] = {0}, sum = 0;
+            int64_t i = 0;
+            for (; i + LANES <= channels; i += LANES)
+                for (int j = 0; j < LANES; j++)
+                    lanes[j] += a[i + j] * b[i + j];
+            for (int j = 0; i < channels; i++, j++)
+                lanes[j] += a[i] * b[i];
+            for (int j = 0; j < LANES; j++)
+                sum += lanes[j];
+            out[entry] = sum;
+        }
 }
