@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dqviz.quant.sparse import stored, with_values
+
 _CACHE_SIZE = 8
 
 
@@ -21,16 +23,14 @@ _CACHE_SIZE = 8
 class Sum:
     """Structure of A x, with a place for each entry of x itself.
 
-    `crow`, `col`: CSR of the sum. Its entry i adds x's values `source[ptr[i]:ptr[i + 1]]`; x's own entry j lies at
-    `own[j]`. `shape` is x's.
+    `pattern`: CSR of the sum, its values mean nothing. Entry i of it adds x's values `source[ptr[i]:ptr[i + 1]]`; entry j
+    of x itself lies at `own[j]`.
     """
 
-    crow: Tensor
-    col: Tensor
+    pattern: Tensor
     ptr: Tensor
     source: Tensor
     own: Tensor
-    shape: tuple[int, int]
     owners: tuple[Tensor, ...]  # kept alive, so that their addresses stay a valid cache key
 
 
@@ -59,10 +59,12 @@ def structure(crow: Tensor, col: Tensor, edge_index: Tensor, shape: tuple[int, i
     places = torch.unique(torch.cat([place, mine]))  # sorted: row by row, column by column
     order = torch.argsort(place, stable=True)
     entry = torch.searchsorted(places, place)
-    return Sum(
-        pointers(places // shape[1], shape[0]), places % shape[1], pointers(entry, places.numel()), position[order],
-        torch.searchsorted(places, mine), shape, (crow, col, edge_index),
+    pattern = torch.sparse_csr_tensor(
+        pointers(places // shape[1], shape[0]), places % shape[1], torch.zeros(places.numel()), shape,
+        check_invariants=False,
     )  # fmt: skip
+    own = torch.searchsorted(places, mine)
+    return Sum(pattern, pointers(entry, places.numel()), position[order], own, (crow, col, edge_index))
 
 
 def pointers(index: Tensor, size: int) -> Tensor:
@@ -75,14 +77,10 @@ def pointers(index: Tensor, size: int) -> Tensor:
 def neighbour_sum(x: Tensor, edge_index: Tensor) -> tuple[Tensor, Sum]:
     """A x of CSR x as CSR, and its structure."""
     found = sum_of(x, edge_index)
-    values = F.embedding_bag(found.source, x.values()[:, None], found.ptr, mode="sum", include_last_offset=True)[:, 0]
-    return as_csr(found, values), found
+    values = F.embedding_bag(found.source, stored(x)[:, None], found.ptr, mode="sum", include_last_offset=True)[:, 0]
+    return with_values(found.pattern, values), found
 
 
 def add_own(total: Tensor, found: Sum, own: Tensor, factor: Tensor) -> Tensor:
     """total + factor x for CSR `total` of this structure and CSR x it was made for."""
-    return as_csr(found, total.values().index_add(0, found.own, factor * own.values()))
-
-
-def as_csr(found: Sum, values: Tensor) -> Tensor:
-    return torch.sparse_csr_tensor(found.crow, found.col, values, found.shape, check_invariants=False)
+    return with_values(found.pattern, stored(total).index_add(0, found.own, factor * stored(own)))
