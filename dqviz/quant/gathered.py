@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,14 +24,16 @@ _CACHE_SIZE = 8
 class Sum:
     """Structure of A x, with a place for each entry of x itself.
 
-    `pattern`: CSR of the sum, its values mean nothing. Entry i of it adds x's values `source[ptr[i]:ptr[i + 1]]`; entry j
-    of x itself lies at `own[j]`.
+    `pattern`: CSR of the sum, whose values mean nothing. Entry i of it adds x's values `source[ptr[i]:ptr[i + 1]]`, and
+    entry j of x itself lies at `own[j]`. The way back: x's value j adds up entries `back[back_ptr[j]:back_ptr[j + 1]]`.
     """
 
     pattern: Tensor
     ptr: Tensor
     source: Tensor
     own: Tensor
+    back_ptr: Tensor
+    back: Tensor
     owners: tuple[Tensor, ...]  # kept alive, so that their addresses stay a valid cache key
 
 
@@ -64,7 +67,9 @@ def structure(crow: Tensor, col: Tensor, edge_index: Tensor, shape: tuple[int, i
         check_invariants=False,
     )  # fmt: skip
     own = torch.searchsorted(places, mine)
-    return Sum(pattern, pointers(entry, places.numel()), position[order], own, (crow, col, edge_index))
+    back = entry[torch.argsort(position, stable=True)]
+    return Sum(pattern, pointers(entry, places.numel()), position[order], own, pointers(position, col.numel()), back,
+               (crow, col, edge_index))  # fmt: skip
 
 
 def pointers(index: Tensor, size: int) -> Tensor:
@@ -77,8 +82,26 @@ def pointers(index: Tensor, size: int) -> Tensor:
 def neighbour_sum(x: Tensor, edge_index: Tensor) -> tuple[Tensor, Sum]:
     """A x of CSR x as CSR, and its structure."""
     found = sum_of(x, edge_index)
-    values = F.embedding_bag(found.source, stored(x)[:, None], found.ptr, mode="sum", include_last_offset=True)[:, 0]
+    values: Tensor = _Gather.apply(stored(x), found)  # type: ignore[no-untyped-call]
     return with_values(found.pattern, values), found
+
+
+class _Gather(torch.autograd.Function):
+    """Values of the sum from x's values. Learned steps took 35 ms an epoch on Cora with autograd's way back, 22 so."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, found: Sum) -> Tensor:
+        ctx.found = found
+        return sums(values, found.source, found.ptr)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return sums(grads[0], ctx.found.back, ctx.found.back_ptr), None
+
+
+def sums(values: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
+    """[runs]: the sum of values[index] over each run of `ptr` [runs + 1]."""
+    return F.embedding_bag(index, values.contiguous()[:, None], ptr, mode="sum", include_last_offset=True)[:, 0]
 
 
 def add_own(total: Tensor, found: Sum, own: Tensor, factor: Tensor) -> Tensor:

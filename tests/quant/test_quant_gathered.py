@@ -15,6 +15,7 @@ from dqviz import nn as archs
 from dqviz.data.task import csr as csr_of
 from dqviz.quant import quantize, quantizers
 from dqviz.quant.gathered import add_own, neighbour_sum
+from dqviz.quant.sparse import stored, with_values
 
 NODES, FEATURES = 40, 12
 METHODS = [("fp32", {}), ("qat", {"observer": "abs"}), ("qat", {"observer": "per", "gradient": "gc"}),
@@ -115,3 +116,18 @@ def test_without_an_edge_only_the_own_row_is_left() -> None:
     total, found = neighbour_sum(rows, torch.zeros(2, 0, dtype=torch.long))
     assert not total.values().any()
     assert torch.equal(add_own(total, found, rows, torch.ones(1)).to_dense(), x)
+
+
+def test_the_gradient_of_a_sum_is_that_of_the_dense_rows() -> None:
+    x, edge_index = example()
+    rows = sparse(x)
+    values = rows.values().clone().requires_grad_()
+    total, _ = neighbour_sum(with_values(rows, values), edge_index)
+    weight = torch.rand(NODES, FEATURES, generator=torch.Generator().manual_seed(1))
+    row = torch.arange(NODES).repeat_interleave(total.crow_indices().diff())
+    (stored(total) * weight[row, total.col_indices()]).sum().backward()
+    dense = x.clone().requires_grad_()
+    (torch.zeros_like(x).index_add(0, edge_index[1], dense[edge_index[0]]) * weight).sum().backward()
+    assert values.grad is not None
+    assert dense.grad is not None
+    torch.testing.assert_close(values.grad, dense.grad[x != 0])
