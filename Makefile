@@ -10,7 +10,7 @@ export DQVIZ_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 TOGETHER := not soak and not fault and not browser
 ALONE := (fault or browser) and not soak
 
-.PHONY: help app test check lint demo bench soak sanitize arm screenshots times venv dev
+.PHONY: help app test check lint demo bench search reproduce soak sanitize arm screenshots times venv dev
 
 help:
 	@echo 'make app          start the app and a worker at http://localhost:$(PORT) (PORT= changes it)'
@@ -18,6 +18,8 @@ help:
 	@echo 'make check        the same without the browser and fault tests'
 	@echo 'make demo         train the demo study again (assets/demo)'
 	@echo 'make bench        time kernels, inference and training'
+	@echo 'make search       search settings on Cora and CiteSeer (dqviz/training/settings); goes on where it stopped'
+	@echo 'make reproduce    train the published tables of Cora and CiteSeer again (docs/reproduction.md); goes on likewise'
 	@echo 'make soak         the long fault tests'
 	@echo 'make sanitize     the C kernels with address and undefined-behaviour checks'
 	@echo 'make arm          the kernels for Arm processors under emulation (needs gcc-aarch64-linux-gnu, qemu-user)'
@@ -70,6 +72,18 @@ bench: venv
 	@$(PY) -m dqviz bench kernels
 	@$(PY) -m dqviz bench inference
 	@$(PY) -m dqviz bench training
+
+# DATASETS='cora citeseer pubmed' chooses others; TRIALS and JOBS likewise.
+DATASETS ?= cora citeseer
+TRIALS ?= 16
+JOBS ?= 2
+search: venv
+	@for dataset in $(DATASETS); do \
+	  $(PY) -m dqviz search --dataset $$dataset --trials $(TRIALS) --jobs $(JOBS) --out dqviz/training/settings || exit 1; \
+	done
+
+reproduce: venv
+	@$(PY) -m dqviz reproduce --datasets "$$(echo $(DATASETS) | tr ' ' ,)"
 
 soak: dev
 	@$(PY) -m pytest -q -m soak --timeout 7200

@@ -19,7 +19,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").
 
 
 def registered() -> list[tuple[str, str]]:
-    from dqviz.data.load import DATASETS
+    from dqviz.data.loading import DATASETS
     from dqviz.methods import METHODS
     from dqviz.nn import ARCHS
 
@@ -34,7 +34,7 @@ def test_every_registered_name_stands_in_a_table_of_the_readme() -> None:
 
 
 def test_every_citation_key_has_an_entry() -> None:
-    from dqviz.data.load import DATASETS
+    from dqviz.data.loading import DATASETS
     from dqviz.methods import METHODS
     from dqviz.nn import ARCHS
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dqviz.cli.output import AsJson, emit, say
-from dqviz.errors import BadInput
+from dqviz.cli.parse import numbers
 
 app = typer.Typer(help="Time kernels, inference and training.", no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = ("op", "backend", "precision", "graph", "threads", "median_ms", "p10_ms", "p90_ms", "repeats", "exact")
@@ -121,12 +121,3 @@ def loads() -> Iterator[None]:
     say(f"load before: {load:.2f}")
     yield
     say(f"load after: {machine()['load_1min']:.2f} (one thread of our own counts as 1)")
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """'1,2' -> (1, 2). BadInput for what is not a list of whole numbers."""
-    try:
-        found = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError as error:
-        raise BadInput(f"{text!r} is not a list of whole numbers; write 1 or 1,2.") from error
-    return found

@@ -69,7 +69,7 @@ def facts(
 ) -> None:
     """Counts, degree table and the layout of a sample of one data set."""
     from dqviz.data.facts import facts as facts_of
-    from dqviz.data.load import DATASETS, load
+    from dqviz.data.loading import DATASETS, load
 
     settings = settings_of(setting)
     if dataset in DATASETS:

@@ -69,3 +69,16 @@ def bits_of(text: str) -> Bits:
         return {site.strip(): int(width) for site, _, width in (part.partition("=") for part in text.split(","))}
     except ValueError as error:
         raise BadInput(f"--bits takes a width such as 8, or a map such as weight=4,feature=8, not {text!r}.") from error
+
+
+def names(text: str) -> tuple[str, ...]:
+    """('gcn', 'gin') from 'gcn,gin', each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """(1, 2) from '1,2', each once. BadInput for what is not a list of whole numbers."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise BadInput(f"{text!r} is not a list of whole numbers; write 1 or 1,2.") from error

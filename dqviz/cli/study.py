@@ -1,4 +1,4 @@
-"""`dqviz study`: start, list, show and cancel studies."""
+"""`dqviz study`: start, list, show, cancel and keep studies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import typer
 from dqviz.cli import waiting
 from dqviz.cli.output import AsJson, emit, fail, say
 from dqviz.errors import BadInput
+from dqviz.runs.artifacts import file_name
 from dqviz.runs.catalogue import catalogue, check
+from dqviz.runs.home import assets_dir
+from dqviz.runs.kept import pack
 from dqviz.runs.ledger import Ledger, RunRow
 from dqviz.runs.presets import preset, presets, read_study
 from dqviz.runs.store import Store
 from dqviz.spec import MAX_RUNS_UNASKED, Study
 
-app = typer.Typer(help="Start, list, show and cancel studies.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Start, list, show, cancel and keep studies.", no_args_is_help=True, rich_markup_mode=None)
 StudyId = Annotated[str, typer.Argument(metavar="ID", help="A study; `dqviz study list` shows them.")]
 COLUMNS = ("run_id", "state", "dataset", "arch", "method", "bits_label", "profile", "seed", "val_accuracy",
            "test_accuracy", "test_accuracy_integer", "epoch_ms_median", "wall_s", "error")  # fmt: skip
@@ -69,6 +72,20 @@ def show(study_id: StudyId, as_json: AsJson = False) -> None:
 def cancel(study_id: StudyId, as_json: AsJson = False) -> None:
     """Cancels a study's runs; those that another study wants go on."""
     emit({"study_id": study_id, "cancelled": Ledger().cancel_study(study_id)}, as_json)
+
+
+@app.command()
+def keep(
+    study_id: StudyId,
+    name: Annotated[str, typer.Option("--as", help="Its name in the folder of kept studies.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of kept studies; default: assets/studies.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Packs a study's finished runs (scores and tables, no models) so that every checkout shows them."""
+    target = (out or assets_dir() / "studies") / file_name(name)
+    store = Store(Ledger())
+    size = pack(store, store.study(study_id).name, store.runs(study_id), target)
+    emit({"study_id": study_id, "folder": str(target), "size_bytes": size}, as_json)
 
 
 def chosen(file: Path | None, name: str | None) -> Study:

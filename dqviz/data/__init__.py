@@ -10,20 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dqviz.data.load import DATASETS as DATASETS
-    from dqviz.data.load import load as load
+    from dqviz.data.loading import DATASETS as DATASETS
+    from dqviz.data.loading import load as load
     from dqviz.data.stats import STATS as STATS
     from dqviz.data.task import Task as Task
 
 __all__ = ["DATASETS", "STATS", "Task", "load"]
 
-_HOME = {"DATASETS": "load", "load": "load", "STATS": "stats", "Task": "task"}
+_HOME = {"DATASETS": "loading", "load": "loading", "STATS": "stats", "Task": "task"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # `load` is both a module and its function: importing the module binds the module here, so bind all its names after.
-    module = import_module(f"{__name__}.{_HOME[name]}")
-    globals().update({each: getattr(module, each) for each, home in _HOME.items() if home == _HOME[name]})
+    globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     return globals()[name]

@@ -28,4 +28,5 @@ STATS = {
     "reddit-binary": Stats(2_000, 1_991_016, 1, 2, 3_062),
     "proteins": Stats(1_113, 162_088, 3, 2, 25),
     "mutag": Stats(188, 7_442, 7, 2, 4),
+    "mnist": Stats(2_500, 1_461_096, 3, 10, 15),
 }

@@ -17,6 +17,9 @@ class GinSettings(StackSettings):
 
     train_eps: bool = Field(default=False, description="Learn the weight (1 + eps) of a node's own row.")
     batch_norm: bool = Field(default=False, description="Batch normalisation inside each MLP.")
+    head_only: bool = Field(
+        default=False, description="Graph tasks: dropout before the classifier and nowhere else, as Degree-Quant does."
+    )
 
 
 def mlp(in_channels: int, out_channels: int, hidden: int, batch_norm: bool) -> nn.Sequential:
@@ -31,6 +34,7 @@ def gin(num_features: int, num_classes: int, kind: Kind, settings: GinSettings) 
         lambda a, b, _: GINConv(mlp(a, b, settings.hidden, settings.batch_norm), train_eps=settings.train_eps,
                                aggr=NeighbourSum()),
         widths, num_classes, kind, F.relu, settings.dropout, gathers=True,
+        head_only=settings.head_only and kind == "graph",
     )  # fmt: skip
 
 

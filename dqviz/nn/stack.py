@@ -28,7 +28,9 @@ class StackSettings(Settings):
 class Stack(nn.Module):
     """Layers on nodes; `head` (graph tasks) classifies the mean of a graph's nodes.
 
-    `gathers` says that the first layer sums rows before any product, so it needs dense rows; the others take CSR.
+    `gathers` says that the first layer sums rows before any product, so it needs dense rows, unless it was told how to
+    sum CSR rows (`takes_csr` of the layer); the others take CSR.
+    `head_only`: dropout before the classifier and nowhere else.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Stack(nn.Module):
         dropout: float,
         head: nn.Linear | None = None,
         gathers: bool = False,
+        head_only: bool = False,
     ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(convs)
@@ -45,6 +48,7 @@ class Stack(nn.Module):
         self.dropout = dropout
         self.head = head
         self.gathers = gathers
+        self.head_only = head_only
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
         """x [num_nodes, num_features] dense or CSR, edge_index [2, num_edges], batch [num_nodes] (graph tasks).
@@ -53,8 +57,8 @@ class Stack(nn.Module):
         """
         last = len(self.convs) - 1
         for index, conv in enumerate(self.convs):
-            x = drop(x, self.dropout, self.training)
-            if self.gathers and x.layout == torch.sparse_csr:
+            x = drop(x, 0.0 if self.head_only else self.dropout, self.training)
+            if self.gathers and x.layout == torch.sparse_csr and not getattr(conv, "takes_csr", False):
                 x = x.to_dense()
             x = conv(x, edge_index)
             if index < last or self.head is not None:
@@ -85,12 +89,13 @@ def build(
     activation: Callable[[Tensor], Tensor],
     dropout: float,
     gathers: bool = False,
+    head_only: bool = False,
 ) -> Stack:
     """A stack whose layer i maps widths[i] to widths[i + 1]; `make_conv(in, out, last)` makes one layer."""
     last = len(widths) - 2
     convs = [make_conv(a, b, i == last) for i, (a, b) in enumerate(pairwise(widths))]
     head = nn.Linear(widths[-1], num_classes) if kind == "graph" else None
-    return Stack(convs, activation, dropout, head, gathers)
+    return Stack(convs, activation, dropout, head, gathers, head_only)
 
 
 def widths_of(num_features: int, hidden: int, layers: int, num_classes: int, kind: Kind) -> list[int]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch_geometric.nn import GATConv, GCNConv, GINConv, MessagePassing, SAGEConv
 
+from dqviz.quant import gathered
 from dqviz.quant.guard import Shield
 from dqviz.quant.quantizer import Quantizer
 from dqviz.quant.where import Site, Where
@@ -35,6 +36,7 @@ class Sites(nn.Module):
         super().__init__()
         self.profile: Profile = profile
         self.shield = shield
+        self.edges: Tensor | None = None
         self.target: Tensor | None = None
         self.sender: Tensor | None = None
         self.aggregate = make(Where(layer, "", Site.AGGREGATE))
@@ -55,6 +57,7 @@ class Sites(nn.Module):
         """Keeps the ends of each edge for the masks and the recorder."""
         if edge_index.layout != torch.strided:
             raise TypeError("dqviz quantizes layers that get edge_index as a dense [2, num_edges] tensor.")
+        self.edges = edge_index
         self.sender, self.target = edge_index[0], edge_index[1]
 
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -172,10 +175,47 @@ class GatherSites(Sites):
         return {**kwargs, "x": (self.message(source, self.shield.rows), target)}
 
 
+class SumSites(GatherSites):
+    """GIN: CSR rows are summed as CSR (`dqviz.quant.gathered`), its own row included; dense rows as GINConv does it."""
+
+    def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
+        super().__init__(layer, profile, make, shield)
+        self.own: Tensor | None = None
+        self.sent: Tensor | None = None
+
+    def attach(self, conv: MessagePassing) -> None:
+        super().attach(conv)
+        conv.takes_csr = True
+        conv.register_forward_pre_hook(self.on_rows)
+
+    def on_rows(self, conv: nn.Module, inputs: Any) -> Any:
+        """CSR: the layer is told of no own row; it is added to the sum, which the layer does not see before either."""
+        self.own = self.sent = None
+        x, *rest = inputs
+        if x.layout != torch.sparse_csr:
+            return None
+        self.own = x
+        return ((x, None), *rest)
+
+    def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.own is None:
+            return super().propagated(kwargs)
+        self.sent = self.own if self.profile == "integer" else self.message(self.own, self.shield.rows)
+        return {**kwargs, "x": (torch.zeros(self.own.size(0), 1), None)}  # the layer's own sum is replaced
+
+    def on_aggregate(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
+        if self.sent is None or self.own is None or self.edges is None:
+            return super().on_aggregate(conv, inputs, out)
+        total, found = gathered.neighbour_sum(self.sent, self.edges)
+        own, factor = self.own, torch.as_tensor(1 + conv.eps)  # type: ignore[operator]  # a parameter or a buffer
+        self.own = self.sent = None
+        return gathered.add_own(self.aggregate(total, self.shield.rows), found, own, factor)
+
+
 SITES: dict[type[MessagePassing], type[Sites]] = {
     GCNConv: WeightedSites,
     GATConv: AttentionSites,
-    GINConv: GatherSites,
+    GINConv: SumSites,
     SAGEConv: GatherSites,
 }
 """Which sites a stock layer has. One more kind of layer is one more line here (and a class where it differs)."""

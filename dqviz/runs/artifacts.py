@@ -39,7 +39,7 @@ class Staging:
 
     def path(self, name: str) -> Path:
         """Where to write the file `name` (any writer: safetensors, an image)."""
-        return self.folder / _safe(name)
+        return self.folder / file_name(name)
 
     def write_json(self, name: str, value: Any) -> None:
         """`name` without its ending; NaN and infinity become null."""
@@ -148,13 +148,13 @@ def replace(temporary: Path, path: Path) -> None:
 
 
 def _found(folder: Path, name: str) -> Path:
-    path = folder / _safe(name)
+    path = folder / file_name(name)
     if not path.is_file():
         raise Unavailable(f"This run has no {name}.")
     return path
 
 
-def _safe(name: str) -> str:
+def file_name(name: str) -> str:
     """Names are never paths."""
     if not _NAME.fullmatch(name):
         raise BadInput(f"{name!r} is not a file name: use letters, digits, '_', '-' and '.'.")

@@ -1,4 +1,4 @@
-"""What pages and reports read: the ledger's studies and the demo study, behind one door. It never writes."""
+"""What pages and reports read: the ledger's studies, kept ones and the demo, behind one door. It never writes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqviz.errors import BadInput
-from dqviz.runs import artifacts, demo
-from dqviz.runs.demo import DEMO_ID
+from dqviz.runs import artifacts, demo, kept
 from dqviz.runs.home import assets_dir
+from dqviz.runs.kept import Shipped
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.rows import RunRow, StudyRow
 
@@ -21,39 +21,38 @@ MEASURED = ("latency",)
 
 
 class Store:
-    """`demo` is the folder of the demo study (default: the one shipped in assets/)."""
+    """`demo` is the folder of the demo study (default: the one shipped in assets/); kept studies lie beside it."""
 
     def __init__(self, ledger: Ledger | None = None, demo: Path | None = None) -> None:
         self.ledger = ledger or Ledger()
         self._demo_folder = demo or assets_dir() / "demo"
+        self._kept_folder = self._demo_folder.parent / "studies"
 
     def studies(self) -> list[StudyRow]:
-        """Newest first, the demo last."""
-        shipped = self._demo()
-        return self.ledger.studies() + ([shipped[0]] if shipped else [])
+        """Newest first, then the kept ones, the demo last."""
+        return self.ledger.studies() + [study for study, _ in self._shipped()]
 
     def study(self, study_id: str) -> StudyRow:
         """Raises BadInput that lists the studies for an unknown id."""
-        shipped = self._demo()
-        return shipped[0] if shipped and study_id == DEMO_ID else self.ledger.study(study_id)
+        shipped = next((study for study, _ in self._shipped() if study.study_id == study_id), None)
+        return shipped or self.ledger.study(study_id)
 
     def runs(self, study_id: str | None = None) -> list[RunRow]:
-        """Runs of a study in its order; without an id those of all studies and the demo."""
-        shipped = self._demo()
-        shown = shipped[1] if shipped else []
-        if study_id == DEMO_ID and shipped:
-            return list(shown)
+        """Runs of a study in its order; without an id those of all studies, the shipped ones included."""
+        shipped = self._shipped()
+        for study, rows in shipped:
+            if study.study_id == study_id:
+                return list(rows)
         if study_id is not None:
             self.ledger.study(study_id)
             return self.ledger.runs(study_id)
-        own = self.ledger.runs()
-        known = {row.run_id for row in own}
-        return own + [row for row in shown if row.run_id not in known]
+        known = {row.run_id: row for _, rows in reversed(shipped) for row in rows}
+        own = {row.run_id: row for row in self.ledger.runs()}
+        return list({**own, **{run_id: row for run_id, row in known.items() if run_id not in own}}.values())
 
     def run(self, run_id: str) -> RunRow:
-        """The ledger's row, or the demo's where the ledger has none or has not finished it."""
-        shipped = self._demo()
-        shown = next((row for row in shipped[1] if row.run_id == run_id), None) if shipped else None
+        """The ledger's row, or the shipped one where the ledger has none or has not finished it."""
+        shown = next((row for _, rows in self._shipped() for row in rows if row.run_id == run_id), None)
         try:
             row = self.ledger.run(run_id)
         except BadInput:
@@ -64,14 +63,18 @@ class Store:
 
     def table(self, run_id: str, name: str) -> pd.DataFrame:
         """Raises Unavailable when the run has no table of that name, BadInput for an unknown run."""
-        return artifacts.read_table(self._folder(run_id, name), name)
+        folder = self._folder(run_id, name)
+        return kept.table(folder, run_id, name) if kept.is_kept(folder) else artifacts.read_table(folder, name)
 
     def json(self, run_id: str, name: str) -> Any:
-        return artifacts.read_json(self._folder(run_id, name), name)
+        folder = self._folder(run_id, name)
+        return kept.document(folder, run_id, name) if kept.is_kept(folder) else artifacts.read_json(folder, name)
 
     def has(self, run_id: str, name: str) -> bool:
         """Is there a table or a JSON file of this name (without its ending)?"""
         folder = self._folder(run_id, name)
+        if kept.is_kept(folder):
+            return kept.has(folder, run_id, name)
         return any((folder / f"{name}.{ending}").is_file() for ending in ("parquet", "json"))
 
     def metrics(self, run_id: str) -> pd.DataFrame:
@@ -87,11 +90,13 @@ class Store:
                 return newest[0].folder
         return self.run(run_id).folder
 
-    def _demo(self) -> tuple[StudyRow, list[RunRow]] | None:
+    def _shipped(self) -> list[Shipped]:
+        """Studies that are only read: the kept ones, then the demo."""
         path = self._demo_folder / "study.json"
-        return _read_demo(self._demo_folder, path.stat().st_mtime_ns) if path.is_file() else None
+        shown = _read_demo(self._demo_folder, path.stat().st_mtime_ns) if path.is_file() else None
+        return kept.read_all(self._kept_folder) + ([shown] if shown else [])
 
 
 @lru_cache(maxsize=4)
-def _read_demo(folder: Path, _changed: int) -> tuple[StudyRow, list[RunRow]] | None:
+def _read_demo(folder: Path, _changed: int) -> Shipped | None:
     return demo.read(folder)

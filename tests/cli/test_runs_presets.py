@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dqviz.errors import BadInput
+from dqviz.runs import tuned
 from dqviz.runs.presets import preset, presets, read_study, study_of
 
 BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
@@ -17,8 +18,10 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
     ("name", "runs"),
     [
         ("cora-quick", 30),
-        ("dq-cora", 150),
-        ("dq-citeseer", 150),
+        ("dq-cora", 390),
+        ("dq-citeseer", 390),
+        ("dq-pubmed", 390),
+        ("dq-mnist", 75),
         ("dq-reddit-binary", 50),
         ("dq-one-site", 280),
         ("observers", 60),
@@ -110,4 +113,44 @@ def test_a_file_that_is_no_study_is_one_sentence(text: str, tmp_path: Path) -> N
     file.write_text(text)
     with pytest.raises(BadInput) as caught:
         read_study(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_tables_hold_every_cell_once_a_seed() -> None:
+    for name in ("dq-cora", "dq-citeseer", "dq-pubmed"):
+        runs = preset(name).runs
+        cells = {(r.arch, r.method, r.bits) for r in runs}
+        assert len(cells) == 3 * (1 + 4 * 3)
+        assert {r.seed for r in runs} == set(range(10))
+        assert len({(r.arch, r.method, r.bits, r.seed) for r in runs}) == len(runs)
+
+
+FOUND = {"study": "s", "trials": 2, "complete": 1, "pruned": 1, "failed": 0, "seeds": [1000], "sampler_seed": 0,
+         "epochs": 9, "seconds": 1.5, "command": "dqviz search"}  # fmt: skip
+
+
+def test_a_tuned_study_takes_what_was_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The found settings lie over the file's; a cell that was not searched keeps the file's."""
+    cell = tuned.Cell(arch="gcn", method="dq", bits=4, val_accuracy=0.5, val_by_seed={1000: 0.5},
+                      optimizer={"lr": 1e-5}, arch_settings={"dropout": 0.2}, method_settings={"p_max": 0.3},
+                      found=tuned.Found(**FOUND))  # fmt: skip
+    tuned.write("cora", [cell], tmp_path)
+    assert tuned.cells("cora", tmp_path) == {("gcn", "dq", 4): cell}
+    monkeypatch.setattr(tuned, "settings_dir", lambda: tmp_path)
+    study = study_of({**BASE, "bits": [8, 4], "tuned": True, "optimizer": {"weight_decay": 0.5},
+                      "method_settings": {"dq": {"p_min": 0.1, "p_max": 0.2}}})  # fmt: skip
+    four = next(r for r in study.runs if r.bits == 4)
+    assert (four.optimizer.lr, four.optimizer.weight_decay) == (1e-5, 0.5)
+    assert four.arch_settings == {"dropout": 0.2}
+    assert four.method_settings == {"p_min": 0.1, "p_max": 0.3}
+    eight = next(r for r in study.runs if r.bits == 8)
+    assert (eight.optimizer.lr, eight.arch_settings, eight.method_settings["p_max"]) == (0.01, {}, 0.2)
+    assert study_of({**BASE, "bits": [4]}).runs[-1].optimizer.lr == 0.01, "only where the file asks for it"
+
+
+@pytest.mark.parametrize("text", ["cells: 1", "cells: [1]", "cells: [{arch: gcn}]", "- 1"])
+def test_a_settings_file_that_does_not_fit_is_one_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / "cora.yaml").write_text(text)
+    with pytest.raises(BadInput, match="cora") as caught:
+        tuned.cells("cora", tmp_path)
     assert "\n" not in str(caught.value)

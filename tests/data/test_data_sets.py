@@ -27,7 +27,8 @@ from dqviz.registry import Settings
 
 EMBEDDED = ["digits-knn", "karate", "dc-sbm", "digits-grid"]
 ON_DISK = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed", "computers": "Computers",
-           "reddit-binary": "REDDIT-BINARY", "proteins": "PROTEINS", "mutag": "MUTAG"}  # fmt: skip
+           "reddit-binary": "REDDIT-BINARY", "proteins": "PROTEINS", "mutag": "MUTAG",
+           "mnist": "MNIST"}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -8,31 +8,21 @@ The files in this folder are the presets; `dqviz study start FILE.yaml` reads th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from dqviz.errors import BadInput, unknown
 from dqviz.registry import one_sentence
+from dqviz.runs.tuned import tuned
+from dqviz.runs.yamlfile import document
 from dqviz.spec import Bits, Frozen, Optimizer, Profile, RunSpec, Scalar, Study, make_spec
 
 FOLDER = Path(__file__).parent
 HEAD = ("name", "summary", "parts", "runs")
-
-
-class Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number (YAML 1.1 reads it as a word, JSON and people do not)."""
-
-
-Loader.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
 
 
 class Product(Frozen):
@@ -50,6 +40,7 @@ class Product(Frozen):
     epochs: int = Field(default=200, ge=1, le=100_000)
     optimizer: Optimizer = Optimizer()
     threads: int = Field(default=1, ge=1, le=256)
+    tuned: bool = Field(default=False, description="Lay the settings that `dqviz search` found over those given here.")
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -67,7 +58,7 @@ class Product(Frozen):
             method_settings=self.method_settings, dataset_settings=self.dataset_settings,
             arch_settings=self.arch_settings, optimizer=self.optimizer, **shared,
         )  # fmt: skip
-        return product.runs
+        return tuple(map(tuned, product.runs)) if self.tuned else product.runs
 
 
 def preset(name: str) -> Study:
@@ -79,27 +70,27 @@ def preset(name: str) -> Study:
 
 def presets() -> dict[str, str]:
     """Name -> one sentence, of every preset."""
-    return {name: str(document.get("summary", "")) for name, document in _shipped().items()}
+    return {name: str(content.get("summary", "")) for name, content in _shipped().items()}
 
 
 @lru_cache(maxsize=1)
 def _shipped() -> dict[str, dict[str, Any]]:
     """The files of this folder, parsed once: 30 ms each."""
-    return {path.stem: _document(path) for path in sorted(FOLDER.glob("*.yaml"))}
+    return {path.stem: document(path, "study file") for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def read_study(path: Path) -> Study:
     """The study a product file describes. Raises BadInput in one sentence when the file cannot be used."""
-    return study_of(_document(path), default_name=path.stem)
+    return study_of(document(path, "study file"), default_name=path.stem)
 
 
-def study_of(document: Mapping[str, Any], default_name: str = "study") -> Study:
+def study_of(content: Mapping[str, Any], default_name: str = "study") -> Study:
     """The study of a parsed product file; a run that stands in two parts is in it once."""
-    shared = {key: value for key, value in document.items() if key not in HEAD}
-    name = str(document.get("name") or default_name)
-    if "runs" in document:
-        return _study(name, _listed(document["runs"]))
-    parts = document.get("parts") or [{}]
+    shared = {key: value for key, value in content.items() if key not in HEAD}
+    name = str(content.get("name") or default_name)
+    if "runs" in content:
+        return _study(name, _listed(content["runs"]))
+    parts = content.get("parts") or [{}]
     if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
         raise BadInput("A study file's parts must be a list of products.")
     runs = [run for part in parts for run in _product(_merged(shared, part)).runs()]
@@ -136,15 +127,3 @@ def _merged(shared: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any
         old = result.get(key)
         result[key] = {**old, **value} if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return result
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader)  # a subclass of SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The study file {path.name!r} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        raise BadInput(f"The study file {path.name!r} is not YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        raise BadInput(f"The study file {path.name!r} must hold names with values, such as 'datasets: [cora]'.")
-    return document

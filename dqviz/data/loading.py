@@ -7,6 +7,7 @@ from typing import Any
 from dqviz.data.amazon import CopurchaseSettings, copurchase
 from dqviz.data.digits import GridSettings, KnnSettings, digits_grid, digits_knn
 from dqviz.data.karate import KarateSettings, karate
+from dqviz.data.mnist import SuperpixelSettings, superpixels
 from dqviz.data.planetoid import CitationSettings, citation
 from dqviz.data.sbm import SbmSettings, dc_sbm
 from dqviz.data.stats import STATS
@@ -31,6 +32,7 @@ SUMMARIES = {
     "reddit-binary": "Graph classification: discussion threads with extreme hubs, no node features.",
     "proteins": "Graph classification: proteins, enzymes or not.",
     "mutag": "Graph classification: molecules, mutagenic or not.",
+    "mnist": "Graph classification: a subset of MNIST, each image of a digit as a graph of superpixels.",
 }
 
 
@@ -55,6 +57,7 @@ add("proteins", "graph", graphs("proteins", "PROTEINS", ("node_labels",)), Graph
     "borgwardt2005protein", "morris2020tudataset")  # fmt: skip
 add("mutag", "graph", graphs("mutag", "MUTAG", ("node_labels",)), GraphsSettings,
     "debnath1991structure", "morris2020tudataset")  # fmt: skip
+add("mnist", "graph", superpixels, SuperpixelSettings, "lecun1998gradient", "dwivedi2020benchmarking")
 
 
 def load(name: str, settings: dict[str, Any] | None = None, seed: int = 0) -> Task:

@@ -1,0 +1,139 @@
+"""A published table made again: each cell beside what was reported, and whether the paper's comparisons hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dqviz.analysis.bootstrap import mean_interval, row_intervals
+from dqviz.analysis.group import Row, method_label
+from dqviz.analysis.infos.compare_table import finished, value_of, values_of
+from dqviz.analysis.infos.paired_differences import AT_LEAST
+from dqviz.analysis.published import READ, UNVERIFIED, Published, published
+from dqviz.analysis.words import points
+
+WIDE = 0.02
+"""A standard deviation above this one (a share of 1) asks for more seeds."""
+MORE_SEEDS = 30
+MARKS = {READ: "S", UNVERIFIED: "M"}
+"""Marks of METHODS.md: S read in source, logs or full text; M not read in the paper itself."""
+SUBJECT = "dq"
+BASELINES = ("fp32", "ptq", "qat", "nqat")
+FULL_PRECISION = 32
+
+Key = tuple[str, str, str, int]
+"""Data set, architecture, method, bits."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cell over its finished seeds; accuracies are shares of 1, NaN where nothing has finished."""
+
+    key: Key
+    mean: float
+    low: float
+    high: float
+    std: float
+    seeds: tuple[int, ...]
+    seconds: float
+    reported: Published | None
+    verdict: str
+
+    @property
+    def difference(self) -> float:
+        """Ours minus the reported mean; NaN without one of them."""
+        return self.mean - self.reported.mean if self.reported else float("nan")
+
+    @property
+    def wide(self) -> bool:
+        """The spread asks for more seeds than there are."""
+        return self.std > WIDE and len(self.seeds) < MORE_SEEDS
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Degree-Quant minus a baseline, paired over seeds, beside the difference of the reported means (or NaN)."""
+
+    arch: str
+    bits: int
+    baseline: str
+    reported: float
+    mean: float
+    low: float
+    high: float
+    pairs: int
+    verdict: str
+
+
+def result(key: Key, rows: Sequence[Row]) -> Result:
+    """`rows`: JSON rows of DESIGN.md section 6, one a seed, those that have not finished included."""
+    done = finished(rows)
+    values = values_of(done, "test_accuracy")
+    mean, low, high = (float(part[0]) for part in row_intervals(values[None])) if done else (np.nan,) * 3
+    std = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+    known = published(*key)
+    seeds = tuple(sorted(int(row.get("seed") or 0) for row in done))
+    seconds = float(np.nansum(values_of(done, "wall_s")))
+    return Result(key, mean, low, high, std, seeds, seconds, known, verdict(low, high, len(done), known))
+
+
+def verdict(low: float, high: float, seeds: int, known: Published | None) -> str:
+    """Where the reported mean lies to our 95 % interval, in words."""
+    if seeds == 0:
+        return "not run"
+    if known is None:
+        return "nothing was reported"
+    if seeds < AT_LEAST:
+        return f"too few seeds for a verdict ({seeds}, at least {AT_LEAST})"
+    if low > known.mean:
+        return "higher than reported: the reported mean lies below our interval"
+    if high < known.mean:
+        return "lower than reported: the reported mean lies above our interval"
+    return "as reported: the reported mean lies in our interval"
+
+
+def claims(cells: Mapping[Key, Sequence[Row]]) -> list[Claim]:
+    """Degree-Quant against each baseline of the same architecture and width, where both have finished seeds."""
+    found = []
+    for (dataset, arch, method, bits), rows in cells.items():
+        if method != SUBJECT:
+            continue
+        for baseline in BASELINES:
+            width = FULL_PRECISION if baseline == "fp32" else bits
+            other = cells.get((dataset, arch, baseline, width), ())
+            if finished(rows) and finished(other):
+                found.append(_claim((dataset, arch, method, bits), baseline, width, rows, other))
+    return found
+
+
+def _claim(key: Key, baseline: str, width: int, rows: Sequence[Row], other: Sequence[Row]) -> Claim:
+    dataset, arch, _, bits = key
+    own, base = _by_seed(rows), _by_seed(other)
+    seeds = sorted(own.keys() & base.keys())
+    mean, low, high = mean_interval(np.array([own[seed] - base[seed] for seed in seeds]))
+    known = published(*key), published(dataset, arch, baseline, width)
+    reported = known[0].mean - known[1].mean if known[0] and known[1] else np.nan
+    words = claim_verdict(method_label(baseline), reported, low, high, len(seeds))
+    return Claim(arch, bits, baseline, reported, mean, low, high, len(seeds), words)
+
+
+def claim_verdict(baseline: str, reported: float, low: float, high: float, pairs: int) -> str:
+    """Whether a reported difference holds; one is called only when the paired interval excludes 0."""
+    if pairs < AT_LEAST:
+        return f"too few paired seeds for a verdict ({pairs}, at least {AT_LEAST})"
+    ours = "no difference can be called"
+    if low > 0:
+        ours = f"Degree-Quant is better than {baseline}, by at least {points(low)} points"
+    elif high < 0:
+        ours = f"{baseline} is better than Degree-Quant, by at least {points(high)} points"
+    if not np.isfinite(reported) or reported == 0:
+        return ours
+    if low <= 0 <= high:
+        return f"not shown: {ours}"
+    return f"{'holds' if (low > 0) == (reported > 0) else 'does not hold'}: {ours}"
+
+
+def _by_seed(rows: Sequence[Row]) -> dict[int, float]:
+    return {int(row.get("seed") or 0): value_of(row, "test_accuracy") for row in finished(rows)}

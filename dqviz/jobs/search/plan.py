@@ -1,0 +1,105 @@
+"""What is to be searched: one Plan a data set, architecture, method and bit width."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from dqviz.data import DATASETS
+from dqviz.errors import BadInput
+from dqviz.jobs.search.space import part_of
+from dqviz.methods import METHODS
+from dqviz.nn import ARCHS
+from dqviz.runs.tuned import FINAL_SEEDS, Cell, Key
+from dqviz.spec import RunSpec, bits_label, make_spec
+
+FULL_PRECISION = 32
+
+Settings = Mapping[str, Mapping[str, Any]]
+Ask = Callable[[], bool]
+"""Shall the search stop?"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One cell's search. `trained`: settings that are taken over from another method, by entry of a RunSpec."""
+
+    dataset: str
+    arch: str
+    method: str
+    bits: int
+    trials: int = 20
+    epochs: int = 200
+    seeds: tuple[int, ...] = (1000, 1001)
+    sampler_seed: int = 0
+    trained: Settings = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        return self.arch, self.method, self.bits
+
+    @property
+    def label(self) -> str:
+        width = "" if self.bits == FULL_PRECISION else f" {bits_label(self.bits)}"
+        return f"{self.dataset} {self.arch} {self.method}{width}"
+
+    @property
+    def name(self) -> str:
+        """Names the study: the cell, and a digest of all that a trial's value depends on (not of the budget)."""
+        about = asdict(self) | {"space": part_of(self.method).digest}
+        text = json.dumps({key: value for key, value in about.items() if key != "trials"}, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self.dataset}-{self.arch}-{self.method}-{self.bits}-{digest}"
+
+    @property
+    def command(self) -> str:
+        seeds = ",".join(map(str, self.seeds))
+        return (f"dqviz search --dataset {self.dataset} --archs {self.arch} --methods {self.method} --bits {self.bits} "
+                f"--trials {self.trials} --epochs {self.epochs} --seeds {seeds} "
+                f"--sampler-seed {self.sampler_seed}")  # fmt: skip
+
+    @property
+    def trained_as(self) -> str:
+        return part_of(self.method).trained_as
+
+    def after(self, cell: Cell) -> Plan:
+        """The plan with the settings that its network is trained with."""
+        return replace(self, trained={"optimizer": cell.optimizer, "arch_settings": cell.arch_settings})
+
+    def spec(self, settings: Settings, seed: int) -> RunSpec:
+        """The run of one trial and seed, as a final run with these settings would be but for its seed."""
+        return make_spec(dataset=self.dataset, arch=self.arch, method=self.method, bits=self.bits, seed=seed,
+                         epochs=self.epochs, **{**settings, **self.trained})  # fmt: skip
+
+
+def plans(dataset: str, archs: Sequence[str], methods: Sequence[str], bits: Sequence[int], **budget: Any) -> list[Plan]:
+    """Every cell once, those that are trained as another one last.
+
+    Raises BadInput, listing the choices, for a name that is not registered, a bit width that is none, or search seeds
+    that final runs use.
+    """
+    DATASETS[dataset]
+    cells = [
+        Plan(dataset, ARCHS[arch].name, METHODS[method].name, width, **budget)
+        for arch in archs
+        for method in methods
+        for width in ([FULL_PRECISION] if method == "fp32" else bits)
+    ]
+    if not cells:
+        raise BadInput("Choose at least one architecture, one method and one bit width.")
+    for plan in cells:
+        require(plan)
+    once = {plan.key: plan for plan in cells}
+    return sorted(once.values(), key=lambda plan: bool(plan.trained_as))
+
+
+def require(plan: Plan) -> None:
+    """Raises BadInput for a plan that cannot be searched."""
+    if not plan.seeds or min(plan.seeds) < FINAL_SEEDS or len(set(plan.seeds)) < len(plan.seeds):
+        raise BadInput(f"Search seeds must be different numbers from {FINAL_SEEDS} on; those below are final seeds.")
+    if plan.trials < 1:
+        raise BadInput("A search needs at least one trial.")
+    plan.spec({}, plan.seeds[0])

@@ -1,0 +1,128 @@
+"""The search space: read from dqviz/training/settings/space.yaml, asked of an Optuna trial."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
+
+import optuna
+from pydantic import Field, ValidationError, model_validator
+
+from dqviz.errors import BadInput
+from dqviz.methods import METHODS
+from dqviz.registry import one_sentence
+from dqviz.runs.tuned import SPACE, settings_dir
+from dqviz.runs.yamlfile import document
+from dqviz.spec import Frozen, Scalar
+
+GROUPS = {"optimizer": "optimizer", "arch": "arch_settings", "method": "method_settings"}
+"""Group in the file -> entry of a RunSpec."""
+
+
+class Knob(Frozen):
+    """One setting: a range (even, or log) or a list of choices, and where the search starts."""
+
+    start: Scalar
+    choices: tuple[Scalar, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    added_to: str = ""
+
+    @model_validator(mode="after")
+    def _start_is_inside(self) -> Knob:
+        inside = self.start in self.choices if self.choices else self.low <= float(self.start) <= self.high
+        if not inside:
+            raise ValueError(f"start {self.start} is outside of what may be chosen")
+        return self
+
+    def ask(self, trial: optuna.Trial, name: str) -> Scalar:
+        """A value; numbers are rounded before they are used, so that the file tells what was trained."""
+        if self.choices:
+            return cast("Scalar", trial.suggest_categorical(name, self.choices))
+        value = trial.suggest_float(name, self.low, self.high, log=self.log)
+        return float(f"{value:.3g}") if self.log else round(value, 3)
+
+
+Group = dict[str, Knob]
+
+
+class Part(Frozen):
+    """Settings by group; `trained_as` names the method whose settings train the network."""
+
+    optimizer: Group = Field(default_factory=dict)
+    arch: Group = Field(default_factory=dict)
+    method: Group = Field(default_factory=dict)
+    trained_as: str = ""
+
+    def knobs(self) -> dict[str, Knob]:
+        """'optimizer.lr' -> its knob."""
+        return {f"{group}.{name}": knob for group in GROUPS for name, knob in getattr(self, group).items()}
+
+    @property
+    def digest(self) -> str:
+        """Names the space: another one is another study."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class Space(Frozen):
+    shared: Part
+    methods: dict[str, Part] = Field(default_factory=dict)
+
+
+@cache
+def space() -> Space:
+    """The file's content. Raises BadInput in one sentence when it does not fit."""
+    try:
+        return Space(**document(settings_dir() / f"{SPACE}.yaml", "search space"))
+    except ValidationError as error:
+        raise BadInput(one_sentence("Search space", error)) from error
+
+
+def part_of(method: str) -> Part:
+    """What is searched for a method: its own settings, and the shared ones unless it is trained as another method."""
+    own = space().methods.get(method, Part())
+    own = own.model_copy(update={"method": known(method, own.method)})
+    if own.trained_as:
+        return own
+    shared = space().shared
+    return own.model_copy(update={"optimizer": shared.optimizer | own.optimizer, "arch": shared.arch | own.arch})
+
+
+def known(method: str, group: Group) -> Group:
+    """Without settings and choices that this version of the method does not have."""
+    fields = METHODS[method].settings.model_fields
+    kept = {name: knob for name, knob in group.items() if name in fields}
+    return {name: knob.model_copy(update={"choices": tuple(c for c in knob.choices if fits(method, name, c))})
+            for name, knob in kept.items()}  # fmt: skip
+
+
+def fits(method: str, name: str, value: Scalar) -> bool:
+    try:
+        METHODS.settings(method, {name: value})
+    except BadInput:
+        return False
+    return True
+
+
+def start(part: Part) -> dict[str, Scalar]:
+    """Parameters of the first trial."""
+    return {name: knob.start for name, knob in part.knobs().items()}
+
+
+def ask(trial: optuna.Trial, part: Part) -> dict[str, dict[str, Scalar]]:
+    """Settings of a trial, by entry of a RunSpec."""
+    found: dict[str, dict[str, Scalar]] = {entry: {} for entry in GROUPS.values()}
+    for name, knob in part.knobs().items():
+        group, _, setting = name.partition(".")
+        settings = found[GROUPS[group]]
+        settings[setting] = _added(knob, knob.ask(trial, name), settings)
+    return found
+
+
+def _added(knob: Knob, value: Scalar, settings: Mapping[str, Any]) -> Scalar:
+    return round(settings[knob.added_to] + float(value), 6) if knob.added_to else value

@@ -1,0 +1,139 @@
+"""docs/reproduction.md: a published table made again, written from the ledger as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dqviz.analysis.group import method_label
+from dqviz.analysis.published import SOURCE
+from dqviz.analysis.reproduction import MARKS, MORE_SEEDS, WIDE, Claim, Key, Result, claims, result
+from dqviz.runs.reproducing import Reproduction
+
+INTRODUCTION = f"""
+Written by `make reproduce` (`dqviz reproduce`) from the ledger: {SOURCE}, trained again under one protocol.
+
+Protocol, the same for every method: the data set's public split (or the fold of its cross-validation); the model of the
+best validation accuracy, ties to the lower validation loss; the test split read once a run, with that model; mean and
+standard deviation over at least 10 seeds, {MORE_SEEDS} where the standard deviation exceeds {100 * WIDE:g} points; the
+same architecture and widths. Where settings were searched, `dqviz search` had the same budget of trials for every
+method, saw validation accuracy alone, and used seeds that no final run has.
+
+Quantized: inputs, weights, products xW, edge coefficients, messages, aggregates and layer outputs (site profile
+`paper`); with GAT also the attention vectors and logits. Not quantized: the softmax of attention, biases, pooling, the
+loss. At evaluation nothing is protected.
+
+Ours: mean and standard deviation of test accuracy in per cent over the seeds, with the bootstrap 95 % interval of the
+mean. Reported figures come from other protocols (METHODS.md section 0) and carry their mark: [S] read in the authors'
+published logs, [E] read in an excerpt, [M] reported (unverified): not read in the paper itself. The difference is ours
+minus the reported mean, in points. A claim about two methods holds when the paired interval over seeds lies on the
+reported side of 0. Seconds are the wall time of all seeds of a cell, one thread a run.
+"""
+TABLE = ("", "method", "bits", "ours", "95 % interval", "n", "reported", "difference", "verdict", "seconds")
+CLAIMS = ("", "bits", "baseline", "ours", "95 % interval", "pairs", "reported", "verdict")
+LEFT = ("", "method", "bits", "verdict", "baseline")
+
+
+def results(part: Reproduction) -> list[Result]:
+    """One a cell, in the order of the study."""
+    return [result(key, rows) for key, rows in part.rows.items()]
+
+
+def wide(part: Reproduction) -> list[Result]:
+    """Cells whose spread asks for more seeds than there are."""
+    return [one for one in results(part) if one.wide]
+
+
+def document(parts: Sequence[Reproduction], where: str = "") -> str:
+    """The whole file. `where`: machine and versions, in one sentence."""
+    head = ["# Degree-Quant, reproduced", INTRODUCTION.strip(), *([where] if where else [])]
+    return "\n\n".join([*head, *(section(part) for part in parts)]) + "\n"
+
+
+def section(part: Reproduction) -> str:
+    lacking = part.missing()
+    lines = [f"## {part.study.name}", *part.notes, searching(part)]
+    if lacking:
+        lines += [f"**Incomplete.** Of {len(part.study.runs)} runs, these are missing:",
+                  "\n".join(f"- {name_of(key)}: {words}" for key, words in lacking.items())]  # fmt: skip
+    else:
+        lines.append(f"All {len(part.study.runs)} runs have finished.")
+    lines += ["### Cells", table(TABLE, [cells_of(one, part.learns(one.key)) for one in results(part)])]
+    found = claims(part.rows)
+    if found:
+        lines += ["### Degree-Quant against the baselines", table(CLAIMS, [claim_cells(one) for one in found])]
+    commands = "\n".join(f"    {line}" for line in part.commands())
+    text = "All cells, then each cell by itself (its first seed; the others likewise):"
+    return "\n\n".join([*lines, *asking(part), "### Commands", text, commands])
+
+
+def searching(part: Reproduction) -> str:
+    """How the settings were found."""
+    found = part.searched
+    if not found:
+        return "Settings: none of these cells was searched; they have those of the preset."
+    trials = sorted({cell.found.trials for cell in found.values()})
+    seeds = sorted({", ".join(map(str, cell.found.seeds)) for cell in found.values()})
+    text = (f"Settings: {' or '.join(map(str, trials))} trials a cell on search seeds {' or '.join(seeds)}; "
+            f"`dqviz/training/settings/{part.dataset}.yaml` names the study of each.")  # fmt: skip
+    left = [name_of(key) for key in part.specs if key not in found]
+    return f"{text} Not searched, with the preset's settings: {', '.join(left)}." if left else text
+
+
+def asking(part: Reproduction) -> list[str]:
+    """Which cells ask for more seeds, and how to run them."""
+    found = wide(part)
+    if not found:
+        return []
+    names = ", ".join(f"{name_of(one.key)} ({100 * one.std:.1f})" for one in found)
+    command = f"`dqviz reproduce --datasets {part.dataset} --more`"
+    why = f"The standard deviation exceeds {100 * WIDE:g} points in: {names}."
+    return [f"{why} These cells ask for {MORE_SEEDS} seeds: {command}."]
+
+
+def cells_of(one: Result, learns: bool) -> list[str]:
+    """A line of the table; `learns`: the search chose learned steps, which the published method does not have."""
+    _, arch, method, bits = one.key
+    known = one.reported
+    reported = f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]" if known else "–"
+    method = f"{method_label(method)}, learned steps" if learns else method_label(method)
+    return [arch.upper(), method, width(bits), spread(one.mean, one.std), span(one.low, one.high),
+            str(len(one.seeds)), reported, signed(one.difference), one.verdict, f"{one.seconds:.0f}"]  # fmt: skip
+
+
+def claim_cells(one: Claim) -> list[str]:
+    return [one.arch.upper(), width(one.bits), method_label(one.baseline), signed(one.mean),
+            f"{signed(one.low)} to {signed(one.high)}", str(one.pairs), signed(one.reported), one.verdict]  # fmt: skip
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A pipe table; an architecture is named in its first row only."""
+    rule = ["---" if head in LEFT else "---:" for head in heads]
+    shown = [[row[0] if at == 0 or rows[at - 1][0] != row[0] else "", *row[1:]] for at, row in enumerate(rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [list(heads), rule, *shown])
+
+
+def name_of(key: Key) -> str:
+    _, arch, method, bits = key
+    return f"{arch.upper()} {method_label(method)}" + ("" if method == "fp32" else f" {width(bits)}")
+
+
+def width(bits: int) -> str:
+    return "mixed" if bits == 0 else "FP32" if bits == 32 else f"INT{bits}"
+
+
+def spread(mean: float, std: float) -> str:
+    """'81.4 ± 0.7' in per cent."""
+    if not np.isfinite(mean):
+        return "–"
+    return f"{100 * mean:.1f} ± {100 * std:.1f}" if np.isfinite(std) else f"{100 * mean:.1f}"
+
+
+def span(low: float, high: float) -> str:
+    return f"{100 * low:.1f} to {100 * high:.1f}" if np.isfinite(low) else "–"
+
+
+def signed(share: float) -> str:
+    """'+0.3', '-1.2' points."""
+    return f"{100 * share:+.1f}".replace("-0.0", "+0.0") if np.isfinite(share) else "–"

@@ -1,0 +1,160 @@
+"""Studies kept in the checkout: finished runs packed into a few files that are only read, without models.
+
+A folder of assets/studies holds study.json (id, name), runs.parquet (spec, summary and provenance of every run) and one
+Parquet file a table with the rows of all runs, told apart by `run_id`. A run has a file of its own nowhere: 390 small
+Parquet files would be mostly footers.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dqviz.errors import BadInput, Unavailable
+from dqviz.runs import plain
+from dqviz.runs.demo import DEMO_ID, compact
+from dqviz.runs.rows import RunRow, StudyRow, parse_spec
+
+if TYPE_CHECKING:
+    from dqviz.runs.store import Store
+
+Shipped = tuple[StudyRow, list[RunRow]]
+RUN_ID = "run_id"
+RUNS, STUDY = "runs.parquet", "study.json"
+OF_ALL = ("accuracy",)
+OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "metrics")
+"""Tables of the first seed of each group: a table of every seed would be ten times as large."""
+TEXTS = ("spec", "summary", "provenance")
+BUDGET_BYTES = 4_000_000
+LEFT_OUT = "A kept study leaves out {!r} of this run; train the run again to see it."
+
+
+def pack(store: Store, name: str, runs: Sequence[RunRow], target: Path, budget_bytes: int = BUDGET_BYTES) -> int:
+    """Packs those of `runs` that have finished into `target` (replaced), a study called `name`; the size in bytes.
+
+    The name of the folder is the study's id.
+
+    Raises BadInput when nothing has finished, when the name is taken by the demo, or over budget.
+    """
+    rows = [row for row in runs if row.state == "finished" and row.kind == "train"]
+    if not rows:
+        raise BadInput(f"Study {name!r} has no finished run to keep.")
+    if target.name == DEMO_ID:
+        raise BadInput(f"A kept study cannot be called {DEMO_ID!r}.")
+    beside = target.with_name(f".{target.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    _write(pd.DataFrame([_record(store, row) for row in rows]), beside / RUNS)
+    for kind in OF_ALL:
+        _write_table(store, rows, kind, beside)
+    for kind in OF_FIRST_SEED:
+        _write_table(store, _first_seeds(rows), kind, beside)
+    study = {"id": target.name, "name": name, "runs": len(rows)}
+    (beside / STUDY).write_text(plain.dumps(study, indent=1) + "\n", encoding="utf-8")
+    return _publish(beside, target, budget_bytes)
+
+
+def read_all(folder: Path) -> list[Shipped]:
+    """Every kept study below `folder`, by name."""
+    return [_read(path.parent, path.stat().st_mtime_ns) for path in sorted(folder.glob(f"[!.]*/{RUNS}"))]
+
+
+def is_kept(folder: Path) -> bool:
+    """Is this the folder of a kept study (and not of one run)?"""
+    return (folder / RUNS).is_file()
+
+
+def table(folder: Path, run_id: str, name: str) -> pd.DataFrame:
+    """One table of one run. Raises Unavailable where it was not kept."""
+    found = _tables(folder, name, _changed(folder)).get(run_id)
+    if found is None:
+        raise Unavailable(LEFT_OUT.format(name))
+    return found
+
+
+def document(folder: Path, run_id: str, name: str) -> Any:
+    """One JSON file of one run. Raises Unavailable where it was not kept."""
+    if name not in TEXTS:
+        raise Unavailable(LEFT_OUT.format(name))
+    return json.loads(str(_runs(folder, _changed(folder)).at[run_id, name]))
+
+
+def has(folder: Path, run_id: str, name: str) -> bool:
+    return name in TEXTS or run_id in _tables(folder, name, _changed(folder))
+
+
+def _record(store: Store, row: RunRow) -> dict[str, Any]:
+    provenance = store.json(row.run_id, "provenance") if store.has(row.run_id, "provenance") else {}
+    return {RUN_ID: row.run_id, "epoch": row.epoch, "attempt": row.attempt, "spec": row.spec.model_dump_json(),
+            "summary": plain.dumps(row.summary), "provenance": plain.dumps(provenance)}  # fmt: skip
+
+
+def _first_seeds(rows: list[RunRow]) -> list[RunRow]:
+    first: dict[str, RunRow] = {}
+    for row in sorted(rows, key=lambda row: row.seed):
+        first.setdefault(row.spec.model_copy(update={"seed": 0}).digest, row)
+    return list(first.values())
+
+
+def _write_table(store: Store, rows: list[RunRow], name: str, folder: Path) -> None:
+    frames = [compact(store.table(row.run_id, name)).assign(**{RUN_ID: row.run_id})
+              for row in rows if store.has(row.run_id, name)]  # fmt: skip
+    if frames:
+        _write(pd.concat(frames, ignore_index=True), folder / f"{name}.parquet")
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    plainly = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(plainly, path, compression="zstd", compression_level=19)
+
+
+def _publish(beside: Path, target: Path, budget_bytes: int) -> int:
+    size = sum(path.stat().st_size for path in beside.iterdir())
+    if size > budget_bytes:
+        shutil.rmtree(beside)
+        raise BadInput(f"The kept study takes {size:,} bytes; the budget is {budget_bytes:,}.")
+    shutil.rmtree(target, ignore_errors=True)
+    beside.rename(target)
+    return size
+
+
+def _changed(folder: Path) -> int:
+    return (folder / RUNS).stat().st_mtime_ns
+
+
+@lru_cache(maxsize=8)
+def _read(folder: Path, changed: int) -> Shipped:
+    about = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+    rows = [_run(run_id, record, folder) for run_id, record in _runs(folder, changed).iterrows()]
+    return StudyRow(folder.name, about["name"], counts={"finished": len(rows)}, demo=True), rows
+
+
+@lru_cache(maxsize=8)
+def _runs(folder: Path, _changed: int) -> pd.DataFrame:
+    return pd.read_parquet(folder / RUNS).set_index(RUN_ID)
+
+
+@lru_cache(maxsize=32)
+def _tables(folder: Path, name: str, _changed: int) -> dict[str, pd.DataFrame]:
+    """run_id -> its table; {} for a table that was not kept."""
+    path = folder / f"{name}.parquet"
+    if name == "runs" or not path.is_file():
+        return {}
+    groups = pd.read_parquet(path).groupby(RUN_ID, sort=False)
+    return {str(run_id): frame.drop(columns=RUN_ID).reset_index(drop=True) for run_id, frame in groups}
+
+
+def _run(run_id: Any, record: Any, folder: Path) -> RunRow:
+    return RunRow(
+        run_id=str(run_id), kind="train", state="finished", spec=parse_spec("train", record["spec"]), folder=folder,
+        study_ids=(folder.name,), summary=json.loads(record["summary"]), epoch=int(record["epoch"]),
+        attempt=int(record["attempt"]),
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+"""A table that is made again: a preset's study, cell by cell, with every run of those cells that the ledger knows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from dqviz.errors import unknown
+from dqviz.runs.presets import preset, presets
+from dqviz.runs.rows import RunRow
+from dqviz.runs.tuned import FINAL_SEEDS, Cell, cells
+from dqviz.spec import RunSpec, Study
+
+PREFIX = "dq-"
+Key = tuple[str, str, str, int]
+"""Data set, architecture, method, bits (0 for a map from site to bits)."""
+
+
+def tables() -> list[str]:
+    """Data sets that have a preset for their table."""
+    return [name.removeprefix(PREFIX) for name in presets() if name.startswith(PREFIX)]
+
+
+def table(dataset: str) -> Study:
+    """The study of a data set's table. Raises BadInput with the choices for another data set."""
+    if dataset not in tables():
+        raise unknown("data set of a published table", dataset, tables())
+    return preset(PREFIX + dataset)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One study and every finished or unfinished run of its cells, further seeds included."""
+
+    dataset: str
+    study: Study
+    runs: tuple[RunRow, ...]
+
+    @classmethod
+    def of(cls, dataset: str, study: Study, runs: Iterable[RunRow]) -> Reproduction:
+        """`runs`: all there are; those with other settings, and of search seeds, are left out."""
+        wanted = {_unseeded(spec) for spec in study.runs}
+        mine = (run for run in runs if isinstance(run.spec, RunSpec) and run.seed < FINAL_SEEDS)
+        return cls(dataset, study, tuple(run for run in mine if _unseeded(run.spec) in wanted))
+
+    @cached_property
+    def specs(self) -> dict[Key, list[RunSpec]]:
+        """What was asked for, cell by cell."""
+        found: dict[Key, list[RunSpec]] = {}
+        for spec in self.study.runs:
+            found.setdefault(_key(spec), []).append(spec)
+        return found
+
+    @cached_property
+    def rows(self) -> dict[Key, list[dict[str, Any]]]:
+        """JSON rows of each cell's runs, whatever their state."""
+        found: dict[Key, list[dict[str, Any]]] = {key: [] for key in self.specs}
+        for run in self.runs:
+            found[_key(run.spec)].append(run.row())
+        return found
+
+    @cached_property
+    def searched(self) -> Mapping[Key, Cell]:
+        """What `dqviz search` found for these cells."""
+        known = cells(self.dataset)
+        return {key: known[key[1:]] for key in self.specs if key[1:] in known}
+
+    @property
+    def notes(self) -> list[str]:
+        """What the runs say of their data set, each sentence once: a subset, for example."""
+        return list(dict.fromkeys(str(note) for run in self.runs for note in run.summary.get("notes", ())))
+
+    def learns(self, key: Key) -> bool:
+        """Do the runs of this cell learn their step sizes?"""
+        return self.specs[key][0].method_settings.get("quantizer") == "lsq"
+
+    def missing(self) -> dict[Key, str]:
+        """Cell -> '7 of 10 seeds (2 queued, 1 failed: the loss became nan)', where a seed lacks."""
+        found = {}
+        for key, specs in self.specs.items():
+            states = {row["seed"]: row for row in self.rows[key]}
+            lacking = [states.get(s.seed) for s in specs if states.get(s.seed, {}).get("state") != "finished"]
+            if lacking:
+                found[key] = f"{len(specs) - len(lacking)} of {len(specs)} seeds ({_why(lacking)})"
+        return found
+
+    def more(self, wide: Collection[Key], seeds: int) -> Study | None:
+        """These cells with seeds 0 to `seeds` - 1; None where there are none."""
+        extra = [self.specs[key][0].model_copy(update={"seed": seed}) for key in wide for seed in range(seeds)]
+        return Study(name=f"{self.study.name}, {seeds} seeds", runs=tuple(extra)) if extra else None
+
+    def commands(self) -> list[str]:
+        """All cells at once, then the first seed of each."""
+        together = f"dqviz study start --preset {PREFIX}{self.dataset} --wait"
+        return [together, *(train_command(specs[0]) for specs in self.specs.values())]
+
+
+def train_command(spec: RunSpec) -> str:
+    """`dqviz train` for a spec: every setting that stands in it and is not the default."""
+    bits = spec.bits if isinstance(spec.bits, int) else ",".join(f"{site}={width}" for site, width in spec.bits.items())
+    parts = ["dqviz train", f"--dataset {spec.dataset} --arch {spec.arch} --method {spec.method}", f"--bits {bits}",
+             f"--seed {spec.seed} --epochs {spec.epochs} --profile {spec.profile}"]  # fmt: skip
+    groups = {"": spec.optimizer.model_dump(exclude_defaults=True), "dataset.": spec.dataset_settings,
+              "arch.": spec.arch_settings, "method.": spec.method_settings}  # fmt: skip
+    settings = [f"{group}{name}={_scalar(value)}" for group, own in groups.items() for name, value in own.items()]
+    return " ".join([*parts, *(f"--set {shlex.quote(one)}" for one in settings)])
+
+
+def _scalar(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _key(spec: Any) -> Key:
+    return spec.dataset, spec.arch, spec.method, spec.bits if isinstance(spec.bits, int) else 0
+
+
+def _unseeded(spec: Any) -> str:
+    return str(spec.model_copy(update={"seed": 0}).digest)
+
+
+def _why(rows: Sequence[Mapping[str, Any] | None]) -> str:
+    states: dict[str, int] = {}
+    for row in rows:
+        error = f": {row['error'].rstrip('.')}" if row and row["error"] else ""
+        state = f"{row['state']}{error}" if row else "not started"
+        states[state] = states.get(state, 0) + 1
+    return ", ".join(f"{count} {state}" for state, count in states.items())

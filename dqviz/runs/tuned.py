@@ -1,0 +1,117 @@
+"""Settings that `dqviz search` found: one YAML file a data set, one cell an architecture, method and bit width.
+
+The files lie in dqviz/training/settings, beside the space they were searched in (space.yaml). They are data, read by
+presets as well as by the search, so their reader is here, where nothing imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from dqviz.errors import BadInput
+from dqviz.registry import one_sentence
+from dqviz.runs.artifacts import write_atomically
+from dqviz.runs.home import package_dir
+from dqviz.runs.plain import clean
+from dqviz.runs.yamlfile import document
+from dqviz.spec import Frozen, RunSpec, Scalar, make_spec
+
+SPACE = "space"
+FINAL_SEEDS = 100
+"""Seeds below this one belong to final runs; a search takes others."""
+HEAD = """\
+# Written by `dqviz search`, not by hand. Each cell holds the settings with the best mean validation accuracy over the
+# search seeds, and the study that found them. No trial saw the test split, and the search seeds are no final seeds.
+"""
+Key = tuple[str, str, int]
+
+
+class Found(Frozen):
+    """The study behind a cell: what was spent, and on which seeds."""
+
+    study: str
+    trials: int
+    complete: int
+    pruned: int
+    failed: int
+    seeds: tuple[int, ...]
+    sampler_seed: int
+    epochs: int
+    seconds: float = Field(description="Time of all trials together, one thread.")
+    command: str
+
+
+class Cell(Frozen):
+    """Best settings of one architecture, method and bit width on one data set."""
+
+    arch: str
+    method: str
+    bits: int
+    val_accuracy: float = Field(description="Mean over the search seeds at the best validation epoch, a share of 1.")
+    val_by_seed: dict[int, float]
+    optimizer: dict[str, Scalar] = Field(default_factory=dict)
+    arch_settings: dict[str, Scalar] = Field(default_factory=dict)
+    method_settings: dict[str, Scalar] = Field(default_factory=dict)
+    found: Found
+
+    @property
+    def key(self) -> Key:
+        return self.arch, self.method, self.bits
+
+
+def settings_dir() -> Path:
+    """Where the shipped settings and the search space lie."""
+    return package_dir() / "training" / "settings"
+
+
+def cells(dataset: str, folder: Path | None = None) -> dict[Key, Cell]:
+    """What was found for a data set; {} where nothing was searched. Raises BadInput for a file that cannot be used."""
+    path = (folder or settings_dir()) / f"{dataset}.yaml"
+    return dict(_read(path, path.stat().st_mtime_ns)) if path.is_file() else {}
+
+
+def write(dataset: str, found: Iterable[Cell], folder: Path) -> Path:
+    """Lays `found` over what the data set's file in `folder` holds; the other cells stay."""
+    merged = cells(dataset, folder) | {cell.key: cell for cell in found}
+    rows = [clean(merged[key].model_dump(mode="json")) for key in sorted(merged, key=_order)]
+    text = yaml.safe_dump({"dataset": dataset, "cells": rows}, sort_keys=False, width=1_000, default_flow_style=None)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{dataset}.yaml"
+    write_atomically(path, (HEAD + text).encode())
+    return path
+
+
+def tuned(spec: RunSpec) -> RunSpec:
+    """`spec` with the settings found for it laid over its own; unchanged where nothing was searched."""
+    cell = cells(spec.dataset).get((spec.arch, spec.method, spec.bits)) if isinstance(spec.bits, int) else None
+    if cell is None:
+        return spec
+    found = {
+        "optimizer": {**spec.optimizer.model_dump(), **cell.optimizer},
+        "arch_settings": {**spec.arch_settings, **cell.arch_settings},
+        "method_settings": {**spec.method_settings, **cell.method_settings},
+    }
+    return make_spec(**{**spec.model_dump(), **found})
+
+
+def _order(key: Key) -> tuple[Any, ...]:
+    arch, method, bits = key
+    return arch, -bits, method
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, _changed: int) -> dict[Key, Cell]:
+    content = document(path, "settings file")
+    try:
+        rows = [Cell(**row) for row in content.get("cells", ())]
+    except ValidationError as error:
+        raise BadInput(one_sentence(f"Settings file {path.name!r}", error)) from error
+    except TypeError as error:
+        raise BadInput(f"The settings file {path.name!r} must hold a list of cells.") from error
+    return {cell.key: cell for cell in rows}

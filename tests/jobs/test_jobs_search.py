@@ -1,0 +1,289 @@
+"""`dqviz search`: blind to the test split, repeatable, resumable, the same budget for all, and plain about failure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from dqviz import data
+from dqviz.cli import main
+from dqviz.data.task import Task
+from dqviz.errors import BadInput, Cancelled, Diverged, DqvizError, Unavailable
+from dqviz.jobs import network
+from dqviz.jobs.search import Plan, blind, calibrated, plans, search, space, trials
+from dqviz.jobs.search.trials import opened, search_cell
+from dqviz.methods import METHODS
+from dqviz.runs.tuned import Cell
+from dqviz.runs.tuned import cells as stored
+from dqviz.training import evaluate, train
+from dqviz.training.batches import Feed
+
+TINY: dict[str, Any] = {"trials": 3, "epochs": 3}
+
+
+def plan(method: str = "dq", **values: Any) -> Plan:
+    bits = 32 if method == "fp32" else 4
+    return Plan(**{"dataset": "karate", "arch": "gcn", "method": method, "bits": bits, **TINY, **values})
+
+
+def found(cell: Cell) -> dict[str, Any]:
+    """A cell without its time and its own words for the budget."""
+    content = cell.model_dump()
+    for name in ("seconds", "command", "study"):
+        content["found"].pop(name)
+    return content
+
+
+def shapes() -> Task:
+    """18 rings and stars; the class is the shape."""
+    generator = torch.Generator().manual_seed(0)
+    graphs = []
+    for index in range(18):
+        ends = [(i, (i + 1) % 6) if index % 2 else (i, 0) for i in range(1, 6)]
+        x = torch.rand(6, 4, generator=generator)
+        graphs.append(Data(x=x, edge_index=torch.tensor(ends).t().contiguous(), y=torch.tensor([index % 2])))
+    splits = {"train": torch.arange(6, 18), "val": torch.arange(3, 6), "test": torch.arange(3)}
+    return Task("shapes", "graph", graphs, 4, 2, splits)
+
+
+def corrupted(task: Task) -> Task:
+    """Every test label is another one."""
+    if task.kind == "graph":
+        test = set(task.splits["test"].tolist())
+        graphs = [Data(x=g.x, edge_index=g.edge_index, y=(g.y + (i in test)) % 2) for i, g in enumerate(task.graphs)]
+        return replace(task, graphs=graphs)
+    graph = task.graphs[0]
+    y = torch.where(task.splits["test"], (graph.y + 1) % task.num_classes, graph.y)
+    return replace(task, graphs=[Data(x=graph.x, edge_index=graph.edge_index, y=y)])
+
+
+def karate() -> Task:
+    return data.load("karate", {})
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    blind._blind.cache_clear()
+    calibrated._kept.clear()
+
+
+@pytest.mark.parametrize("make", [karate, shapes])
+def test_a_blind_task_has_nothing_of_the_test_split(make: Callable[[], Task]) -> None:
+    task = make()
+    seen = blind.blind(task)
+    assert set(seen.splits) == {"train", "val"}
+    with pytest.raises(DqvizError, match=r"^The test split cannot be read while settings are searched\.$"):
+        seen.splits["test"]
+    with pytest.raises(DqvizError, match="test split"):
+        evaluate(torch.nn.Identity(), Feed(seen, 4), ("test",))
+    if task.kind == "node":
+        assert set(seen.graphs[0].y[task.splits["test"]].tolist()) == {blind.UNKNOWN}
+        for split in ("train", "val"):
+            assert torch.equal(seen.graphs[0].y[task.splits[split]], task.graphs[0].y[task.splits[split]])
+    else:
+        kept = [task.graphs[i] for split in ("train", "val") for i in task.splits[split].tolist()]
+        assert all(one is other for one, other in zip(seen.graphs, kept, strict=True))
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+@pytest.mark.parametrize("make", [karate, shapes])
+def test_test_labels_change_nothing(
+    make: Callable[[], Task], method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = []
+    for name, change in (("as it is", lambda task: task), ("corrupted", corrupted)):
+        blind._blind.cache_clear()
+        calibrated._kept.clear()
+        monkeypatch.setenv("DQVIZ_HOME", str(tmp_path / name))
+        monkeypatch.setattr(blind, "load_task", lambda spec, change=change: change(make()))
+        results.append(found(search_cell(plan(method, trials=2))))
+    assert results[0] == results[1]
+
+
+def test_the_corruption_would_be_seen() -> None:
+    """Negative control of the test above: with the test split in sight, the scores differ."""
+    scores = []
+    for task in (karate(), corrupted(karate())):
+        net = network.build(plan().spec({}, 1000), task)
+        train(net.model, net.task, net.method, plan().spec({}, 1000).optimizer, 3)
+        scores.append(evaluate(net.model, Feed(task, 8), ("test",))["test"])
+    assert scores[0] != scores[1]
+
+
+def test_a_search_taken_up_again_is_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DQVIZ_HOME", str(tmp_path / "whole"))
+    whole = search_cell(plan(trials=7))
+    monkeypatch.setenv("DQVIZ_HOME", str(tmp_path / "parts"))
+    search_cell(plan(trials=2))
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 8  # in the second trial from here
+
+    with pytest.raises(Cancelled):
+        search_cell(plan(trials=7), stop)
+    with opened(plan()) as study:
+        study.ask()  # as a kill -9 leaves it: running for ever
+    assert found(search_cell(plan(trials=7))) == found(whole)
+
+
+def test_a_search_that_is_done_trains_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = search_cell(plan())
+    monkeypatch.setattr(trials, "validation_accuracy", lambda *_: pytest.fail("trained again"))
+    assert search_cell(plan()) == first
+    assert search_cell(plan(trials=1)).found.trials == 3, "a smaller budget takes nothing back"
+
+
+def test_another_space_or_protocol_is_another_study() -> None:
+    names = {one.name for one in (plan(), plan(epochs=4), plan(seeds=(1000,)), plan(bits=8), plan(sampler_seed=1))}
+    assert len(names) == 5
+    assert plan(trials=9).name == plan().name
+
+
+def test_two_processes_never_search_one_cell(home: Path) -> None:
+    with opened(plan()), pytest.raises(Unavailable, match="Another process searches karate gcn dq INT4"):
+        search_cell(plan())
+
+
+def test_the_first_trial_is_the_start_of_the_space(home: Path) -> None:
+    cell = search_cell(plan(trials=1))
+    assert cell.optimizer == {"lr": 0.01, "weight_decay": 5e-4}
+    own = {"quantizer": "observed", "gradient": "gc", "observer": "per", "p_min": 0.0, "p_max": 0.1}
+    assert cell.method_settings == own
+    assert set(cell.val_by_seed) == {1000, 1001}
+    assert cell.val_accuracy == pytest.approx(sum(cell.val_by_seed.values()) / 2, abs=1e-6)
+
+
+def test_the_objective_is_what_a_training_reports(home: Path) -> None:
+    cell = search_cell(plan("qat", trials=1))
+    spec = plan("qat").spec({"optimizer": cell.optimizer, "method_settings": cell.method_settings,
+                             "arch_settings": cell.arch_settings}, 1001)  # fmt: skip
+    net = network.build(spec)
+    trained = train(net.model, net.task, net.method, spec.optimizer, spec.epochs)
+    assert trained.best.accuracy == pytest.approx(cell.val_by_seed[1001], abs=1e-6)
+
+
+@pytest.mark.parametrize("observer", ["abs", "per"])
+def test_calibrating_kept_weights_is_training_them(observer: str, home: Path) -> None:
+    spec = plan("ptq").spec({"method_settings": {"observer": observer}}, 1000)
+    net = network.build(spec)
+    trained = train(net.model, net.task, net.method, spec.optimizer, spec.epochs)
+    assert trials.validation_accuracy(spec, lambda: False) == trained.best.accuracy
+    assert trials.validation_accuracy(spec, lambda: False) == trained.best.accuracy, "from kept weights"
+
+
+def test_ptq_trains_as_fp32_was_found(home: Path, tmp_path: Path) -> None:
+    wanted = plans("karate", ["gcn"], ["ptq", "fp32"], [8, 4], **TINY)
+    assert [(one.method, one.bits) for one in wanted] == [("fp32", 32), ("ptq", 8), ("ptq", 4)]
+    search(wanted, tmp_path)
+    kept = stored("karate", tmp_path)
+    for bits in (8, 4):
+        assert kept["gcn", "ptq", bits].optimizer == kept["gcn", "fp32", 32].optimizer
+        assert kept["gcn", "ptq", bits].arch_settings == kept["gcn", "fp32", 32].arch_settings
+    with pytest.raises(BadInput, match="search fp32 on karate with gin as well"):
+        search(plans("karate", ["gin"], ["ptq"], [8], **TINY), tmp_path)
+
+
+def diverging(spec: Any, _stop: object) -> float:
+    if spec.optimizer.lr != 0.01:
+        raise Diverged("diverged at epoch 0: the loss became nan.")
+    return 0.5
+
+
+def test_a_trial_that_diverges_is_told_and_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "validation_accuracy", diverging)
+    said: list[str] = []
+    cell = search_cell(plan(), tell=said.append)
+    assert (cell.found.complete, cell.found.failed, cell.val_accuracy) == (1, 2, 0.5)
+    assert said[1] == "karate gcn dq INT4: trial 2 of 3 failed: diverged at epoch 0: the loss became nan."
+
+
+def test_nothing_finite_is_said_and_stops_no_other_cell(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def only_qat(spec: Any, _stop: object) -> float:
+        if spec.method == "dq":
+            raise Diverged("diverged at epoch 2: the loss became inf.")
+        return 0.25
+
+    monkeypatch.setattr(trials, "validation_accuracy", only_qat)
+    where = ["--dataset", "karate", "--archs", "gcn", "--methods", "dq,qat", "--bits", "2"]
+    code = main(["search", *where, "--trials", "2", "--json"])
+    captured = capsys.readouterr()
+    assert code == 1
+    assert "The search of karate gcn dq INT2 found nothing finite in 2 trials" in captured.err
+    rows = json.loads(captured.out)
+    assert [(row["method"], row["val_accuracy"]) for row in rows] == [("dq", None), ("qat", 0.25)]
+    assert set(stored("karate", home / "settings")) == {("gcn", "qat", 2)}
+
+
+def test_every_method_gets_the_same_budget(home: Path, tmp_path: Path) -> None:
+    outcomes = search(plans("karate", ["gin"], METHODS.names(), [4], **TINY), tmp_path)
+    assert {outcome.cell.found.trials for outcome in outcomes if outcome.cell} == {3}
+    assert len(stored("karate", tmp_path)) == len(METHODS.names())
+
+
+@pytest.mark.slow
+def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for jobs in (1, 2):
+        monkeypatch.setenv("DQVIZ_HOME", str(tmp_path / f"home{jobs}"))
+        search(plans("karate", ["gcn"], ["fp32", "qat"], [4], **TINY), tmp_path / f"out{jobs}", jobs)
+        results.append({key: found(cell) for key, cell in stored("karate", tmp_path / f"out{jobs}").items()})
+    assert results[0] == results[1]
+
+
+def test_a_file_keeps_the_cells_of_earlier_searches(home: Path, tmp_path: Path) -> None:
+    for arch in ("gcn", "gin"):
+        search(plans("karate", [arch], ["qat"], [4], **TINY), tmp_path)
+    assert set(stored("karate", tmp_path)) == {("gcn", "qat", 4), ("gin", "qat", 4)}
+    text = (tmp_path / "karate.yaml").read_text()
+    assert "--dataset karate --archs gin --methods qat --bits 4 --trials 3 --epochs 3 --seeds 1000,1001" in text
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+def test_the_space_names_settings_that_the_method_has(method: str) -> None:
+    part = space.part_of(method)
+    settings = {
+        name.partition(".")[2]: value for name, value in space.start(part).items() if name.startswith("method.")
+    }
+    settings = {name: value for name, value in settings.items() if not part.method[name].added_to}
+    METHODS.settings(method, settings)
+    assert set(space.space().methods.get(method, space.Part()).method) <= set(METHODS[method].settings.model_fields)
+
+
+def test_a_method_without_an_entry_gets_the_shared_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = space.Space(shared=space.space().shared)
+    monkeypatch.setattr(space, "space", lambda: bare)
+    assert set(space.part_of("dq").knobs()) == {"optimizer.lr", "optimizer.weight_decay", "arch.dropout"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dataset", "nope"], "karate"),
+        (["--dataset", "karate", "--archs", "nope"], "gcn"),
+        (["--dataset", "karate", "--methods", "nope"], "qat"),
+        (["--dataset", "karate", "--bits", "5"], "2, 3, 4, 8, 16, 32"),
+        (["--dataset", "karate", "--bits", "eight"], "whole numbers"),
+        (["--dataset", "karate", "--seeds", "0,1"], "from 100 on"),
+        (["--dataset", "karate", "--trials", "0"], "at least one trial"),
+        (["--dataset", "karate", "--epochs", "0"], "epochs"),
+        (["--dataset", "karate", "--archs", ","], "at least one"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    arguments: list[str], words: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["search", "--methods", "qat", *arguments, "--json"])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert words in json.loads(captured.out)["error"]
