@@ -22,6 +22,7 @@ from dqviz.bench.rows import PRECISIONS, Row
 from dqviz.bench.sample import sample_features, sample_model, uncached
 from dqviz.data.task import Task
 from dqviz.errors import Unavailable
+from dqviz.integer.kernels import BACKENDS
 
 ARCHS = ("gcn", "gin", "sage", "gat")
 BITS = (8, 4, 2)
@@ -75,10 +76,16 @@ def inference(
     threads: Sequence[int] = (2,),
     repeats: int = 30,
     bits: Sequence[int] = BITS,
+    backends: Sequence[str] = (),
     force: bool = False,
     tell: Tell = say_nothing,
 ) -> list[Row]:
-    """Rows of `bench inference`: networks 128-256-256-40 with calibrated random weights on a graph of `GRAPHS`."""
+    """Rows of `bench inference`: networks 128-256-256-40 with calibrated random weights on a graph of `GRAPHS`.
+
+    backends: the integer ones to time; all that run here when not given. Raises BadInput for an unknown one.
+    """
+    for name in backends:
+        BACKENDS[name]
     structure = load_graph(graph)
     work = Work(graph, sample_features(structure.num_nodes), structure.edge_index)
     rows = []
@@ -87,20 +94,27 @@ def inference(
             require_idle(force)
             for arch in archs:
                 models = {PRECISIONS[width]: sample_model(arch, width) for width in bits}
-                rows += timed(models, sample_model(arch, None), work, arch, count, repeats, tell)
+                rows += timed(models, sample_model(arch, None), work, arch, count, repeats, tell, backends)
             rows += copy_rows(graph, work.sizes, count, repeats)
     return rows
 
 
 def timed(
-    models: Mapping[str, nn.Module], stock: nn.Module, work: Work, arch: str, threads: int, repeats: int, tell: Tell
+    models: Mapping[str, nn.Module],
+    stock: nn.Module,
+    work: Work,
+    arch: str,
+    threads: int,
+    repeats: int,
+    tell: Tell,
+    backends: Sequence[str] = (),
 ) -> list[Row]:
     """All variants of one network on one graph in the same rounds. models: by precision."""
     models = {precision: uncached(model) for precision, model in models.items()}
     cases = float_cases(next(iter(models.values())), uncached(stock), work, arch, threads, tell)
     for precision, model in models.items():
         if precision != "fp32":
-            cases += integer_cases(model, precision, work, arch, threads, tell)
+            cases += integer_cases(model, precision, work, arch, threads, tell, backends)
     return timed_rows(cases, work.name, work.sizes, threads, repeats)
 
 

@@ -162,8 +162,19 @@ def last_of(values: Iterator[Any]) -> Any:
     return last
 
 
-def integer_cases(model: nn.Module, precision: str, work: Work, arch: str, threads: int, tell: Tell) -> list[Case]:
-    """Sessions of every backend that runs here; `exact` against the reference. None without an integer form."""
+def integer_cases(
+    model: nn.Module,
+    precision: str,
+    work: Work,
+    arch: str,
+    threads: int,
+    tell: Tell,
+    backends: Sequence[str] = (),
+) -> list[Case]:
+    """Sessions of every backend that runs here (or of those named); `exact` against the reference.
+
+    None without an integer form.
+    """
     try:
         program = integer.plan(model)
     except Unavailable as reason:
@@ -174,7 +185,8 @@ def integer_cases(model: nn.Module, precision: str, work: Work, arch: str, threa
     last_of(run_ops(program, expected))
     cases = []
     for entry in BACKENDS:
-        if entry.name != "reference" and entry.facts["class"].available():
+        chosen = entry.name in backends if backends else entry.name != "reference"
+        if chosen and entry.facts["class"].available():
             session = integer.Session(program, entry.name, threads)
             cases += session_cases(session, session.frame(features_of(work.x), graph), expected, work, arch, precision)
     return cases

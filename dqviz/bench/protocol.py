@@ -117,7 +117,7 @@ def warmed_ms(run: Variant, warmup: int) -> float:
 
 
 def settle(run: Variant, call_ms: float) -> None:
-    """Lets the threads of the variant before fall asleep, and calls this one once, so that every sample is a repeated call.
+    """Lets the threads of the variant before fall asleep, and calls this one once: every sample is a repeated call.
 
     OpenMP's threads wait busily for some milliseconds after a call; on two cores they took the second one from whoever
     came next (an integer run of Cora on two threads: 0.69 ms in place of 0.10). What a call finds in the caches should

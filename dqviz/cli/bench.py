@@ -54,6 +54,9 @@ def inference(
     arch: Annotated[list[str] | None, typer.Option(help="gcn, gin, sage, gat; repeat for more; default: all.")] = None,
     threads: Threads = "2",
     bits: Bits = "8,4,2",
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Integer kernels; repeat for more; default: all that run here.")
+    ] = None,
     repeats: Repeats = 30,
     force: Force = False,
     as_json: AsJson = False,
@@ -62,8 +65,8 @@ def inference(
     from dqviz.bench import inference as timed
     from dqviz.bench.inference import ARCHS
 
-    show(lambda: timed(graph, archs=arch or ARCHS, threads=numbers(threads), bits=numbers(bits), repeats=repeats,
-                       force=force, tell=say), as_json)  # fmt: skip
+    show(lambda: timed(graph, archs=arch or ARCHS, threads=numbers(threads), bits=numbers(bits),
+                       backends=backend or (), repeats=repeats, force=force, tell=say), as_json)  # fmt: skip
 
 
 @app.command()

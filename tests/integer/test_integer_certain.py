@@ -29,7 +29,7 @@ def floats_at(place: int, count: int) -> npt.NDArray[np.float32]:
 
 
 def codes_in_float32(finish: Finish, channels: int, sums: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Codes [sums, channels] as a kernel makes them: one rounding of sum m + b (80-bit numbers hold it), no look at ties."""
+    """Codes [sums, channels] as a kernel makes them: sum m + b rounded once (80-bit numbers hold it), ties unseen."""
     m, b = (floats_at(place, channels).astype(np.longdouble) for place in (finish.multiplier32, finish.offset32))
     y = (sums.astype(np.float32).astype(np.longdouble)[:, None] * m + b).astype(np.float32)
     return np.clip(np.rint(y), finish.low, finish.high).astype(np.int64) + finish.zero_point

@@ -36,8 +36,8 @@ def finish_of(
 ) -> tuple[Finish, tuple[Any, ...]]:
     """The struct, and the arrays it points to: they must live as long as it is used.
 
-    `reach` bounds the magnitude of the sums, the row's own codes included, which are added `own` times. An epilogue keeps
-    what was made of it: a plan's epilogues live as long as its session.
+    `reach` bounds the magnitude of the sums, the row's own codes included, which are added `own` times. An epilogue
+    keeps what was made of it: a plan's epilogues live as long as its session.
     """
     if epilogue is None:
         return Finish(SUMS), ()
@@ -70,7 +70,7 @@ def made(epilogue: Epilogue, channels: int, reach: int, own: float) -> tuple[Fin
 
 
 def float32_may_decide(epilogue: Requantize, reach: int) -> bool:
-    """Whether a float32 result away from a tie has the right code, and all results fit int32 before they are clipped."""
+    """Whether a float32 result away from a tie has the right code, and all results fit int32 before clipping."""
     steps, offset = epilogue.thresholds, epilogue.largest_offset
     known = steps is None or np.array_equal(steps, elu_thresholds(float(epilogue.out.inverse), len(steps)))
     rows = 1.0 if epilogue.rows is None else largest(epilogue.rows)
@@ -86,8 +86,8 @@ def largest(values: npt.NDArray[np.float64] | None) -> float:
 def noise(epilogue: Requantize) -> float:
     """How far a float32 result that is not clipped may lie from the float64 one, in steps.
 
-    There |y| <= 2^bits and |sum M| <= |y| + |B|, and each factor and each step rounds once: (4 |sum M| + |B| + |y|) 2^-24,
-    and |y| 2^-24 for the rounding of the float64 one; 8 in place of 6 to be safe. A second sum adds 5 |sum M| 2^-24,
+    There |y| <= 2^bits and |sum M| <= |y| + |B|, and each factor and each step rounds once: (4 |sum M| + |B| + |y|)
+    2^-24, and |y| 2^-24 for the rounding of the float64 one; 8 in place of 6 to be safe. A second sum adds 5 |sum M| 2^-24,
     which the kernel counts value by value (avx512_dense.c). ELU's polynomial is off by less than 2e-6 of its unit
     (avx512.h).
     """
