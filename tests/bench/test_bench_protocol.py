@@ -39,7 +39,9 @@ def test_variants_are_interleaved_and_each_is_timed_in_every_round() -> None:
         return None
 
     timings = measure({"a": lambda: variant("a"), "b": lambda: variant("b")}, repeats=12, warmup=1)
-    rounds = np.array(seen[2:]).reshape(12, 2)
+    calls = np.array(seen[2:]).reshape(12, 2, 2)
+    assert (calls[:, :, 0] == calls[:, :, 1]).all(), "a sample follows a call of the same variant"
+    rounds = calls[:, :, 1]
     assert all(set(pair) == {"a", "b"} for pair in rounds)
     assert len(set(map(tuple, rounds))) == 2, "the order is drawn anew"
     for found in timings.values():

@@ -87,9 +87,9 @@ def noise(epilogue: Requantize) -> float:
     """How far a float32 result that is not clipped may lie from the float64 one, in steps.
 
     There |y| <= 2^bits and |sum M| <= |y| + |B|, and each factor and each step rounds once: (4 |sum M| + |B| + |y|)
-    2^-24, and |y| 2^-24 for the rounding of the float64 one; 8 in place of 6 to be safe. A second sum adds 5 |sum M| 2^-24,
-    which the kernel counts value by value (avx512_dense.c). ELU's polynomial is off by less than 2e-6 of its unit
-    (avx512.h).
+    2^-24, and |y| 2^-24 for the rounding of the float64 one; 8 in place of 6 to be safe. A second sum adds
+    5 |sum M| 2^-24, which the kernel counts value by value (avx512_dense.c). ELU's polynomial is off by less than 2e-6
+    of its unit (avx512.h).
     """
     unit = 0.0 if epilogue.thresholds is None else float(epilogue.out.inverse)
     return 4e-6 * unit + 8 * (epilogue.largest_offset + 2.0**epilogue.out.bits) * 2.0**-24
