@@ -96,7 +96,7 @@ def noise(epilogue: Requantize) -> float:
 
 
 def padded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Whole vectors, for kernels that read nothing less."""
-    out = np.zeros(-(-len(values) // LANES) * LANES)
+    """With a vector of zeros behind: kernels read whole vectors, wherever one begins."""
+    out = np.zeros(len(values) + LANES)
     out[: len(values)] = values
     return out

@@ -17,7 +17,7 @@ enum { CHECKED = 1, CERTAIN = 2 };                  /* what float32 decides */
 enum { MAX_HEADS = 16, ROWS = 6, LANES = 16 };
 
 /* y = float32((sum * rows[row]) * multiplier + second * also + offset); code = rint(clip(y, low, high)) + zero_point.
-   multiplier and offset are padded to a multiple of LANES, in float64 and in float32. `fast` says how far float32 may be
+   multiplier and offset end in LANES zeros, in float64 and in float32. `fast` says how far float32 may be
    trusted: 0 not at all; CHECKED: a result no further than `tie` from an integer has the code of the float64 one, and no
    result leaves int32; CERTAIN: every result has (dqviz_certain). Thresholds (ascending, below 0) stand for ELU: a
    negative y becomes minus the number of thresholds above it, which is rint(elu(y)). */
