@@ -73,9 +73,11 @@ static int32_t total_of(const Gemm *job, const Panel *panel, int row) {
     return (int32_t)_mm512_reduce_add_epi64(sum) - (job->inner << (job->x_bits - 1));
 }
 
-/* Rows [row, row + count) of x, and zeros up to a multiple of ROWS. */
+/* Rows [row, row + count) of x, and zeros up to a multiple of ROWS. The rows of the next panel are asked for meanwhile. */
 static void fill(const Gemm *job, const Panel *panel, int64_t row, int count) {
     for (int r = 0; r < count; r++) {
+        for (int64_t line = 0; line < job->x_bytes; line += 64)
+            _mm_prefetch((const char *)job->x + (row + r + PANEL) * job->x_bytes + line, _MM_HINT_T1);
         fill_row(job, job->x + (row + r) * job->x_bytes, panel->plane, panel->bytes + r * panel->stride);
         panel->totals[r] = job->weight_zero ? total_of(job, panel, r) : 0;
     }
