@@ -252,7 +252,7 @@ class Native(Numba):
 def spread_of(channels: int, heads: int) -> npt.NDArray[np.uint8]:
     """Which byte of a group's weights [4, heads] each byte of an int8 accumulator needs: uint8 [vectors, 4, 64].
 
-    The lanes of a part stand for features in the order of `feature_of` in avx512.c.
+    The lanes of a part stand for features in the order of `feature_of` in avx512_sparse.c.
     """
     vectors = -(-channels // TILE)
     vector, part, lane = np.ogrid[:vectors, :4, :LANES]

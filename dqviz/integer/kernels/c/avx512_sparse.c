@@ -318,7 +318,7 @@ typedef struct {
     double *multiplier, *offset;
 } Ordered;
 
-/* How the sums of a row become codes. `certain`: float32 decides every code (Finish); `wide16`, low, high: the zero point
+/* How the sums of a row become codes. `certain`: float32 decides every code (Finish); `zero16`, low, high: the zero point
    and the bounds of the bytes. */
 typedef struct {
     const Finish *f;

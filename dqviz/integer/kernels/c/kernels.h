@@ -43,7 +43,7 @@ typedef struct {
     const int32_t *indices; /* [4 groups + slack] */
     const uint8_t *weights; /* [4 groups + slack] times heads, entry by entry */
     const int32_t *weight_sums; /* [num_rows] times heads */
-    const uint8_t *spread; /* with heads: [vectors, 4, 64], which weight byte each accumulator byte needs (avx512.c) */
+    const uint8_t *spread; /* with heads: [vectors, 4, 64], which weight byte each accumulator byte needs (avx512_sparse.c) */
     const uint8_t *x;
     int64_t x_bytes; /* bytes of a row of x */
     const int64_t *rows, *groups;
