@@ -128,6 +128,8 @@ def keep(stage: Path, folder: Path, result: UploadResult) -> None:
 
 def inert(text: str) -> str:
     """A person's text as one line: no control, direction or unassigned characters, 200 characters at most."""
-    line = " ".join(text[:10_000].split())
-    shown = "".join(letter for letter in line if not unicodedata.category(letter).startswith("C"))
-    return shown[:LONGEST_NAME].strip() or "upload"
+    spaced = (
+        " " if letter.isspace() else letter for letter in text[:10_000]
+    )  # a line's end is a control character too
+    shown = "".join(letter for letter in spaced if not unicodedata.category(letter).startswith("C"))
+    return " ".join(shown.split())[:LONGEST_NAME].strip() or "upload"

@@ -26,7 +26,7 @@ TITLES = {
     "dq-cora": "Degree-Quant table, Cora",
     "dq-citeseer": "Degree-Quant table, CiteSeer",
     "dq-reddit-binary": "Degree-Quant, REDDIT-BINARY",
-    "dq-one-site": "One site at INT4, Cora",
+    "one-site": "One site at INT4, Cora",
     "observers": "Ranges by observer, Cora",
 }
 

@@ -23,7 +23,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-pubmed", 390),
         ("dq-mnist", 75),
         ("dq-reddit-binary", 50),
-        ("dq-one-site", 280),
+        ("one-site", 280),
         ("observers", 60),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
@@ -136,6 +136,7 @@ def test_an_upload_has_no_settings(home: Path) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=400))
+@example("0 \x08 0")
 def test_a_display_name_is_one_printable_line(text: str) -> None:
     shown = inert(text)
     assert 0 < len(shown) <= 200

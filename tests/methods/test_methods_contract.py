@@ -94,7 +94,9 @@ def test_values_lie_on_the_integer_grid(arch: str, method: str, kind: str, profi
 def test_gradients_reach_every_weight(arch: str, method: str, kind: str, profile: str) -> None:
     model = trained(arch, method, kind, profile).train()
     model.zero_grad()
-    F.cross_entropy(model(*batch(kind)), classes(kind)).backward()
+    torch.manual_seed(0)
+    for _ in range(4):  # in one step chance may leave all elements of a small weight unquantized (nqat)
+        F.cross_entropy(model(*batch(kind)), classes(kind)).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

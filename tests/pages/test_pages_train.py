@@ -77,7 +77,7 @@ def test_a_preset_is_described_and_counted(form: AppTest) -> None:
     form.session_state["preset"] = "Degree-Quant table, Cora"
     app = form.run()
     assert not app.exception
-    assert any(metric.value == "150" for metric in app.metric)
+    assert any(metric.value == "390" for metric in app.metric)
 
 
 def test_an_upload_is_refused_in_one_sentence_and_stores_nothing(form: AppTest) -> None:

@@ -84,7 +84,7 @@ def test_claims_are_paired_over_seeds() -> None:
 
 
 def test_only_data_sets_with_a_table_can_be_reproduced() -> None:
-    with pytest.raises(BadInput, match="citeseer, cora, pubmed"):
+    with pytest.raises(BadInput, match="citeseer, cora, mnist, pubmed, reddit-binary"):
         table("karate")
     assert len(table("cora").runs) == 390
 
