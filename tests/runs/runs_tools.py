@@ -75,9 +75,13 @@ def pids(ledger: Ledger) -> dict[str, int | None]:
 
 def forge_of(worker: Worker) -> int:
     """Process of the newest forge of a worker."""
+    return forges_of(worker)[-1]
+
+
+def forges_of(worker: Worker) -> list[int]:
+    """Processes of all forges that a worker keeps, oldest first."""
     kept: dict[object, Any] = worker.engine._forges._kept  # type: ignore[attr-defined]
-    pid: int = list(kept.values())[-1]._process.pid
-    return pid
+    return [forge._process.pid for forge in kept.values()]
 
 
 def start_worker(home: Path, **environment: str) -> subprocess.Popen[bytes]:
