@@ -35,7 +35,7 @@ venv:
 	@$(MAKE) --no-print-directory build/native
 
 # The optional C kernels. Without a compiler this says so and goes on: dqviz then runs its numba kernels.
-build/native: setup.py $(wildcard dqviz/integer/kernels/c/*)
+build/native: setup.py $(wildcard dqviz/integer/kernels/c/* dqviz/quant/c/*)
 	@mkdir -p build
 	@echo 'building the native kernels'
 	@$(PY) setup.py --quiet build_ext --inplace

@@ -136,11 +136,15 @@ def make_spec(**values: Any) -> RunSpec:
         raise BadInput(one_sentence("Run settings", error)) from error
 
 
+FULL_PRECISION = 32
+"""Bits of a site that is not quantized."""
+
+
 def bits_label(bits: Bits) -> str:
     """'FP32', 'INT8', 'INT4', or 'mixed' for a map from site to bits."""
     if isinstance(bits, dict):
         return "mixed"
-    return "FP32" if bits == 32 else f"INT{bits}"
+    return "FP32" if bits == FULL_PRECISION else f"INT{bits}"
 
 
 def content_hash(model: BaseModel) -> str:

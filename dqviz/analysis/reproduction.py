@@ -9,9 +9,10 @@ import numpy as np
 
 from dqviz.analysis.bootstrap import mean_interval, row_intervals
 from dqviz.analysis.group import Row, method_label
-from dqviz.analysis.infos.compare_table import finished, value_of, values_of
-from dqviz.analysis.infos.paired_differences import AT_LEAST
+from dqviz.analysis.infos.compare_table import finished, values_of
+from dqviz.analysis.infos.paired_differences import AT_LEAST, by_seed, paired, seed_of
 from dqviz.analysis.published import READ, UNVERIFIED, Published, published
+from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import points
 
 WIDE = 0.02
@@ -21,7 +22,6 @@ MARKS = {READ: "S", UNVERIFIED: "M"}
 """Marks of METHODS.md: S read in source, logs or full text; M not read in the paper itself."""
 SUBJECT = "dq"
 BASELINES = ("fp32", "ptq", "qat", "nqat")
-FULL_PRECISION = 32
 
 Key = tuple[str, str, str, int]
 """Data set, architecture, method, bits."""
@@ -74,7 +74,7 @@ def result(key: Key, rows: Sequence[Row]) -> Result:
     mean, low, high = (float(part[0]) for part in row_intervals(values[None])) if done else (np.nan,) * 3
     std = float(values.std(ddof=1)) if len(values) > 1 else np.nan
     known = published(*key)
-    seeds = tuple(sorted(int(row.get("seed") or 0) for row in done))
+    seeds = tuple(sorted(seed_of(row) for row in done))
     seconds = float(np.nansum(values_of(done, "wall_s")))
     return Result(key, mean, low, high, std, seeds, seconds, known, verdict(low, high, len(done), known))
 
@@ -110,13 +110,12 @@ def claims(cells: Mapping[Key, Sequence[Row]]) -> list[Claim]:
 
 def _claim(key: Key, baseline: str, width: int, rows: Sequence[Row], other: Sequence[Row]) -> Claim:
     dataset, arch, _, bits = key
-    own, base = _by_seed(rows), _by_seed(other)
-    seeds = sorted(own.keys() & base.keys())
-    mean, low, high = mean_interval(np.array([own[seed] - base[seed] for seed in seeds]))
+    differences = paired(by_seed(finished(rows)), by_seed(finished(other)))
+    mean, low, high = mean_interval(differences)
     known = published(*key), published(dataset, arch, baseline, width)
     reported = known[0].mean - known[1].mean if known[0] and known[1] else np.nan
-    words = claim_verdict(method_label(baseline), reported, low, high, len(seeds))
-    return Claim(arch, bits, baseline, reported, mean, low, high, len(seeds), words)
+    words = claim_verdict(method_label(baseline), reported, low, high, len(differences))
+    return Claim(arch, bits, baseline, reported, mean, low, high, len(differences), words)
 
 
 def claim_verdict(baseline: str, reported: float, low: float, high: float, pairs: int) -> str:
@@ -133,7 +132,3 @@ def claim_verdict(baseline: str, reported: float, low: float, high: float, pairs
     if low <= 0 <= high:
         return f"not shown: {ours}"
     return f"{'holds' if (low > 0) == (reported > 0) else 'does not hold'}: {ours}"
-
-
-def _by_seed(rows: Sequence[Row]) -> dict[int, float]:
-    return {int(row.get("seed") or 0): value_of(row, "test_accuracy") for row in finished(rows)}

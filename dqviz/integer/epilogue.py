@@ -16,7 +16,6 @@ and `also` is the multiplier of a second sum (SAGE's two products):
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -35,10 +34,6 @@ class Scaled:
     offset: Float64
     rows: Float64 | None = field(default=None, kw_only=True)
     also: Float64 | None = field(default=None, kw_only=True)
-
-    @cached_property
-    def largest_offset(self) -> float:
-        return float(np.abs(self.offset).max(initial=0.0))
 
     @property
     def is_plain(self) -> bool:

@@ -151,6 +151,13 @@ def _apart(wanted: Sequence[float], gap: float = 16.0) -> list[float]:
     return [level[i] + gap * i - place for i, place in enumerate(wanted)]
 
 
+def whisker(value: float, low: float, high: float, shade: str) -> dict[str, Any]:
+    """A mark's interval along x, where there is one: what `add_scatter` takes."""
+    if not np.isfinite(low):
+        return {}
+    return {"error_x": {"array": [high - value], "arrayminus": [value - low], "color": shade, "width": 3}}
+
+
 def zero_line(fig: go.Figure, axis: str, at: float = 0.0, **place: Any) -> None:
     """A neutral line where the sign changes; `axis` is the axis the value is on."""
     add = fig.add_hline if axis == "y" else fig.add_vline

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dqviz.analysis.infos.growth import Exponent, Growth
-from dqviz.plots.draw import empty, figure, zero_line
+from dqviz.plots.draw import empty, figure, whisker, zero_line
 from dqviz.plots.style import colour, marker
 
 X_TITLE = "Growth exponent of relative error (power of in-degree)"
@@ -41,9 +41,7 @@ def draw_exponents(fig: go.Figure, known: Sequence[Exponent], hollow: str, x_tit
 def _mark(fig: go.Figure, one: Exponent, place: int, hollow: bool) -> None:
     shade = colour(one.who.method)
     symbol = marker(one.who.arch) + ("-open" if hollow else "")
-    whisker = {} if not np.isfinite(one.low) else {
-        "error_x": {"array": [one.high - one.value], "arrayminus": [one.value - one.low], "color": shade, "width": 3}
-    }  # fmt: skip
     fig.add_scatter(x=[one.value], y=[place + (0.12 if hollow else -0.12)], mode="markers",
                     name=f"{one.who.label}, {one.kind}", marker={"symbol": symbol, "size": 10, "color": shade},
-                    hovertemplate="%{fullData.name}: %{x:.3f}<extra></extra>", **whisker)  # fmt: skip
+                    hovertemplate="%{fullData.name}: %{x:.3f}<extra></extra>",
+                    **whisker(one.value, one.low, one.high, shade))  # fmt: skip

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import plotly.graph_objects as go
 
 from dqviz.analysis.infos.one_site import OneSite, SiteCost
-from dqviz.plots.draw import empty, figure, zero_line
+from dqviz.plots.draw import empty, figure, whisker, zero_line
 from dqviz.plots.style import colour, marker
 
 X_TITLE, Y_TITLE = "Change of test accuracy (points)", "Site (kind)"
@@ -53,12 +52,8 @@ def _panel(fig: go.Figure, part: Sequence[SiteCost], sites: Sequence[str], row: 
 
 def _mark(fig: go.Figure, cost: SiteCost, place: float, row: int) -> None:
     shade = colour(cost.who.method)
-    whisker = {} if not np.isfinite(cost.low) else {
-        "error_x": {"array": [100 * (cost.high - cost.mean)], "arrayminus": [100 * (cost.mean - cost.low)],
-                    "color": shade, "width": 3}
-    }  # fmt: skip
     fig.add_scatter(x=[100 * cost.mean], y=[place], mode="markers", name=cost.who.label, text=[cost.site],
                     legendgroup=cost.who.label, showlegend=not any(one.name == cost.who.label for one in fig.data),
                     marker={"symbol": marker(cost.who.arch), "size": 9, "color": shade},
                     hovertemplate="%{fullData.name}, %{text}: %{x:.1f} points<extra></extra>", row=row, col=1,
-                    **whisker)  # fmt: skip
+                    **whisker(100 * cost.mean, 100 * cost.low, 100 * cost.high, shade))  # fmt: skip

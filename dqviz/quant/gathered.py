@@ -15,9 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dqviz.quant.sparse import stored, with_values
-
-_CACHE_SIZE = 8
+from dqviz.quant.sparse import Key, pointers, remembered, stored, with_values
 
 
 @dataclass(frozen=True)
@@ -37,28 +35,24 @@ class Sum:
     owners: tuple[Tensor, ...]  # kept alive, so that their addresses stay a valid cache key
 
 
-_cache: OrderedDict[tuple[int, ...], Sum] = OrderedDict()
+_cache: OrderedDict[Key, Sum] = OrderedDict()
 
 
 def sum_of(x: Tensor, edge_index: Tensor) -> Sum:
     """Structure for CSR x [num_nodes, num_features] and edge_index [2, num_edges]; the last few are remembered."""
     crow, col = x.crow_indices(), x.col_indices()
     key = (crow.data_ptr(), col.data_ptr(), col.numel(), edge_index.data_ptr(), edge_index.size(1), *x.shape)
-    if key not in _cache:
-        _cache[key] = structure(crow, col, edge_index, (x.size(0), x.size(1)))
-        while len(_cache) > _CACHE_SIZE:
-            _cache.popitem(last=False)
-    return _cache[key]
+    return remembered(_cache, key, lambda: structure(crow, col, edge_index, (x.size(0), x.size(1))))
 
 
 def structure(crow: Tensor, col: Tensor, edge_index: Tensor, shape: tuple[int, int]) -> Sum:
     source, target = edge_index
-    stored = crow.diff()
-    counts = stored.index_select(0, source)
+    held = crow.diff()
+    counts = held.index_select(0, source)
     first = counts.cumsum(0) - counts
     position = torch.arange(int(counts.sum())) + (crow[source] - first).repeat_interleave(counts)
     place = target.repeat_interleave(counts) * shape[1] + col[position]
-    mine = torch.arange(shape[0]).repeat_interleave(stored) * shape[1] + col
+    mine = torch.arange(shape[0]).repeat_interleave(held) * shape[1] + col
     places = torch.unique(torch.cat([place, mine]))  # sorted: row by row, column by column
     order = torch.argsort(place, stable=True)
     entry = torch.searchsorted(places, place)
@@ -70,13 +64,6 @@ def structure(crow: Tensor, col: Tensor, edge_index: Tensor, shape: tuple[int, i
     back = entry[torch.argsort(position, stable=True)]
     return Sum(pattern, pointers(entry, places.numel()), position[order], own, pointers(position, col.numel()), back,
                (crow, col, edge_index))  # fmt: skip
-
-
-def pointers(index: Tensor, size: int) -> Tensor:
-    """[size + 1]: where the run of each of 0 ... size - 1 begins, once they are sorted."""
-    ptr = torch.zeros(size + 1, dtype=torch.long)
-    ptr[1:] = torch.bincount(index, minlength=size).cumsum(0)
-    return ptr
 
 
 def neighbour_sum(x: Tensor, edge_index: Tensor) -> tuple[Tensor, Sum]:

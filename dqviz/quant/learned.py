@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from dqviz.quant.functional import EPS, FLOAT32_MAX, QParams, rounded, scale_zero_point
 from dqviz.quant.observers import RunningMinMax
-from dqviz.quant.passes import Protected, learned
+from dqviz.quant.passes import Protected, learned, shown
 from dqviz.quant.qtype import QType
 from dqviz.quant.quantizer import Quantizer
 
@@ -80,8 +80,8 @@ class LearnedQuantizer(Quantizer):
         """The first batch that holds anything but zeros sets the first step and zero point."""
         if self.observer.seen.item():
             return
-        shown = x.detach() if protected is None else x.detach().masked_fill(protected.mask(x), 0.0)
-        used = shown[shown != 0]
+        values = shown(x, protected)
+        used = values[values != 0]
         if used.numel() == 0:
             return
         self.observer.observe(used)

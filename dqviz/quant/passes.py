@@ -7,16 +7,16 @@ short passes: on Cora the C ones take a third of torch's time.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from ctypes import POINTER, Structure, byref, c_double, c_float, c_int32, c_int64, c_void_p
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+
+from dqviz.quant.extension import built_library
 
 VERSION = 2
 
@@ -54,17 +54,22 @@ class Seen(NamedTuple):
     above: int
 
 
+def shown(x: Tensor, protected: Protected | None) -> Tensor:
+    """x with protected values shown as 0."""
+    return x.detach() if protected is None else x.detach().masked_fill(protected.mask(x), 0.0)
+
+
 def look(x: Tensor, protected: Protected | None, lo: float, hi: float) -> Seen:
     """What values x (any shape, not empty) hold, seen from the ends lo and hi."""
     if in_c(x, protected):
         seen = _Seen()
         library().dqviz_look(byref(_values(x, protected)), lo, hi, byref(seen))
         return Seen(seen.low, seen.high, seen.nonzero, seen.below, seen.above)
-    shown = x.detach() if protected is None else x.detach().masked_fill(protected.mask(x), 0.0)
-    low, high = (end.item() for end in torch.aminmax(shown))
+    values = shown(x, protected)
+    low, high = (end.item() for end in torch.aminmax(values))
     if low >= lo and high <= hi:
         return Seen(low, high, 0, 0, 0)
-    counts = (torch.count_nonzero(part).item() for part in (shown, shown < lo, shown > hi))
+    counts = (torch.count_nonzero(part).item() for part in (values, values < lo, values > hi))
     return Seen(low, high, *map(int, counts))
 
 
@@ -76,8 +81,8 @@ def beyond(x: Tensor, protected: Protected | None, end: float, k: int, count: in
             byref(_values(x, protected)), end, -1.0 if upper else 1.0, k, c_void_p(room.data_ptr())
         )
         return float(found)
-    shown = x.detach().reshape(-1) if protected is None else x.detach().masked_fill(protected.mask(x), 0.0).reshape(-1)
-    tail = shown[shown > end] if upper else shown[shown < end]
+    values = shown(x, protected).reshape(-1)
+    tail = values[values > end] if upper else values[values < end]
     return tail.kthvalue(tail.numel() + 1 - k if upper else k).values.item()
 
 
@@ -185,13 +190,9 @@ def built() -> bool:
 def library() -> Any:
     """The built library, or the reason why there is none, in words. DQVIZ_PASSES: another folder (sanitizer builds)."""
     folder = Path(os.environ.get("DQVIZ_PASSES") or Path(__file__).parent)
-    found = [path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_passes{suffix}").exists()]
-    if not found:
-        return "native quantizers: not built (no compiler)"
-    try:
-        loaded = ctypes.CDLL(str(found[0]))
-    except OSError as error:
-        return f"native quantizers: built, but not loaded ({error})"
+    loaded = built_library(folder, "_passes", "native quantizers")
+    if isinstance(loaded, str):
+        return loaded
     loaded.dqviz_passes_version.restype = c_int32
     if loaded.dqviz_passes_version() != VERSION:
         return "native quantizers: built from other sources (run the set-up command again)"

@@ -7,8 +7,9 @@ took 7 ms on Cora where the transposed structure takes 0.3 ms.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from dqviz.quant.passes import sampled
 
+T = TypeVar("T")
+Key = tuple[int, ...]
 _CACHE_SIZE = 8
 
 
@@ -29,22 +32,36 @@ class Transposed:
     owners: tuple[Tensor, Tensor]  # x's structure is kept alive, so that its addresses stay a valid cache key
 
 
-_cache: OrderedDict[tuple[int, ...], Transposed] = OrderedDict()
+_cache: OrderedDict[Key, Transposed] = OrderedDict()
 
 
 def transposed(x: Tensor) -> Transposed:
     """Transposed structure of CSR x, remembered for the last few structures (values may change, structure may not)."""
     crow, col = x.crow_indices(), x.col_indices()
     key = (crow.data_ptr(), col.data_ptr(), col.numel(), *x.shape)
-    if key not in _cache:
-        order = torch.argsort(col, stable=True)
-        row = torch.arange(x.size(0)).repeat_interleave(crow.diff())[order]
-        ptr = torch.zeros(x.size(1) + 1, dtype=col.dtype)
-        ptr[1:] = torch.bincount(col, minlength=x.size(1)).cumsum(0)
-        _cache[key] = Transposed(ptr, row, order, (crow, col))
-        while len(_cache) > _CACHE_SIZE:
-            _cache.popitem(last=False)
-    return _cache[key]
+    return remembered(_cache, key, lambda: turn(crow, col, (x.size(0), x.size(1))))
+
+
+def turn(crow: Tensor, col: Tensor, shape: tuple[int, int]) -> Transposed:
+    order = torch.argsort(col, stable=True)
+    row = torch.arange(shape[0]).repeat_interleave(crow.diff())[order]
+    return Transposed(pointers(col, shape[1]), row, order, (crow, col))
+
+
+def pointers(index: Tensor, size: int) -> Tensor:
+    """[size + 1]: where the run of each of 0 ... size - 1 begins, once they are sorted."""
+    ptr = torch.zeros(size + 1, dtype=index.dtype)
+    ptr[1:] = torch.bincount(index, minlength=size).cumsum(0)
+    return ptr
+
+
+def remembered(cache: OrderedDict[Key, T], key: Key, make: Callable[[], T]) -> T:
+    """What was made for this key; the last few are kept."""
+    if key not in cache:
+        cache[key] = make()
+        while len(cache) > _CACHE_SIZE:
+            cache.popitem(last=False)
+    return cache[key]
 
 
 def spmm(ptr: Tensor, index: Tensor, values: Tensor, dense: Tensor) -> Tensor:

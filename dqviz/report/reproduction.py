@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dqviz.analysis.group import method_label
+from dqviz.analysis.group import method_label, width_of
 from dqviz.analysis.published import SOURCE
 from dqviz.analysis.reproduction import MARKS, MORE_SEEDS, WIDE, Claim, Key, Result, claims, result
 from dqviz.runs.reproducing import Reproduction
@@ -98,12 +98,12 @@ def cells_of(one: Result, learns: bool) -> list[str]:
     known = one.reported
     reported = f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]" if known else "–"
     method = f"{method_label(method)}, learned steps" if learns else method_label(method)
-    return [arch.upper(), method, width(bits), spread(one.mean, one.std), span(one.low, one.high),
+    return [arch.upper(), method, width_of({"bits": bits}), spread(one.mean, one.std), span(one.low, one.high),
             str(len(one.seeds)), reported, signed(one.difference), one.verdict, f"{one.seconds:.0f}"]  # fmt: skip
 
 
 def claim_cells(one: Claim) -> list[str]:
-    return [one.arch.upper(), width(one.bits), method_label(one.baseline), signed(one.mean),
+    return [one.arch.upper(), width_of({"bits": one.bits}), method_label(one.baseline), signed(one.mean),
             f"{signed(one.low)} to {signed(one.high)}", str(one.pairs), signed(one.reported), one.verdict]  # fmt: skip
 
 
@@ -116,11 +116,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def name_of(key: Key) -> str:
     _, arch, method, bits = key
-    return f"{arch.upper()} {method_label(method)}" + ("" if method == "fp32" else f" {width(bits)}")
-
-
-def width(bits: int) -> str:
-    return "mixed" if bits == 0 else "FP32" if bits == 32 else f"INT{bits}"
+    return f"{arch.upper()} {method_label(method)}" + ("" if method == "fp32" else f" {width_of({'bits': bits})}")
 
 
 def spread(mean: float, std: float) -> str:

@@ -128,8 +128,7 @@ def keep(stage: Path, folder: Path, result: UploadResult) -> None:
 
 def inert(text: str) -> str:
     """A person's text as one line: no control, direction or unassigned characters, 200 characters at most."""
-    spaced = (
-        " " if letter.isspace() else letter for letter in text[:10_000]
-    )  # a line's end is a control character too
+    # Spaces first: a line's end is a control character too.
+    spaced = (" " if letter.isspace() else letter for letter in text[:10_000])
     shown = "".join(letter for letter in spaced if not unicodedata.category(letter).startswith("C"))
     return " ".join(shown.split())[:LONGEST_NAME].strip() or "upload"

@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from dqviz.runs.ledger import RunRow
+from dqviz.spec import FULL_PRECISION
 from dqviz.ui import names, pick
 from dqviz.ui.page import Nothing
-from dqviz.ui.select import FULL_PRECISION, Chosen, Grouping, full_precision
+from dqviz.ui.select import Chosen, Grouping, full_precision
 from dqviz.ui.store import tables
 from dqviz.ui.table import download_csv, headings
 

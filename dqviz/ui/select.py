@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import streamlit as st
 
 from dqviz.runs.ledger import RunRow, StudyRow
+from dqviz.spec import FULL_PRECISION
 from dqviz.ui import names, pick
 from dqviz.ui.page import Nothing
 from dqviz.ui.store import have, known, studies, study_runs
 
 MOST_LINES = 7  # PAGES.md: at most seven lines in a chart; a person may still choose more
-FULL_PRECISION = 32
 
 
 class Named(Protocol):

@@ -32,11 +32,12 @@ def aggregation_exponents(groups: Sequence[Group], key: str = "") -> Aggregation
     """`groups` of the aggregation table; without a key the last aggregation that all groups have, else the first's."""
     key = key or last_key(groups)
     found = select(groups, lambda frame: at_site(frame, key))
-    exponents = [one for group in found for one in fits(group)]
+    fitted = [(group, fits(group)) for group in found]
+    exponents = [one for _, both in fitted for one in both]
     tables = [
         identify(pd.DataFrame([{"kind": one.kind, "exponent": one.value, "exponent_lo": one.low,
-                                "exponent_hi": one.high} for one in fits(group)]), group)
-        for group in found
+                                "exponent_hi": one.high} for one in both]), group)
+        for group, both in fitted
     ]  # fmt: skip
     alt = (f"Fitted power of in-degree with which mean and spread grow at {key}, with 95 % intervals and lines at "
            "O(1), O(√n) and O(n).")  # fmt: skip

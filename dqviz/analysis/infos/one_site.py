@@ -12,7 +12,7 @@ from dqviz.analysis.bootstrap import mean_interval
 from dqviz.analysis.group import Identity, Row, bits_of, site_widths, variant_of
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.compare_table import finished, value_of
-from dqviz.analysis.infos.paired_differences import AT_LEAST
+from dqviz.analysis.infos.paired_differences import AT_LEAST, paired, seed_of
 from dqviz.analysis.words import count, points
 
 ALL_SITES = "all sites"
@@ -77,9 +77,9 @@ def _costs(rows: Sequence[Row]) -> Iterator[SiteCost]:
         who, accuracy = _who(row), value_of(row, "test_accuracy")
         found = lowered(row)
         if found:
-            cases.setdefault((who, *found), {})[_seed(row)] = accuracy
+            cases.setdefault((who, *found), {})[seed_of(row)] = accuracy
         elif bits_of(row):
-            uniform.setdefault((who, bits_of(row)), {}).setdefault(_seed(row), accuracy)
+            uniform.setdefault((who, bits_of(row)), {}).setdefault(seed_of(row), accuracy)
     for who, bits, base in dict.fromkeys((who, bits, base) for who, _, bits, base in cases):
         cases[who, ALL_SITES, bits, base] = uniform.get((who, bits), {})
     for (who, site, bits, base), own in cases.items():
@@ -92,16 +92,12 @@ def _who(row: Row) -> Identity:
     return Identity(plain.label.removesuffix(" FP32"), plain.dataset, plain.arch, plain.method, 0, plain.profile)
 
 
-def _seed(row: Row) -> int:
-    return int(row.get("seed") or 0)
-
-
 def _cost(who: Identity, site: str, bits: int, base: int, own: dict[int, float], other: dict[int, float]) -> SiteCost:
-    seeds = sorted(own.keys() & other.keys())
-    mean, low, high = mean_interval(np.array([own[seed] - other[seed] for seed in seeds]))
-    if len(seeds) < 2:
+    found = paired(own, other)
+    mean, low, high = mean_interval(found)
+    if len(found) < 2:
         low = high = np.nan
-    return SiteCost(who, site, bits, base, mean, low, high, len(seeds))
+    return SiteCost(who, site, bits, base, mean, low, high, len(found))
 
 
 def _worst(costs: Sequence[SiteCost], site: str) -> tuple[bool, float]:

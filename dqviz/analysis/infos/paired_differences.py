@@ -12,6 +12,7 @@ from dqviz.analysis.bootstrap import mean_interval
 from dqviz.analysis.group import Identity, Row, seeds_by_variant
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.compare_table import finished, value_of
+from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, count, listing, points
 from dqviz.errors import unknown
 
@@ -56,7 +57,7 @@ def paired_differences(rows: Sequence[Row], baseline: str, column: str = "test_a
     for who, members in groups.items():
         base = _partner(who, bases)
         if base is not None and base != who:
-            differences.append(_difference(who, base, _by_seed(members, column), _by_seed(groups[base], column)))
+            differences.append(_difference(who, base, by_seed(members, column), by_seed(groups[base], column)))
     table = pd.DataFrame([_line(one) for one in differences])
     alt = f"Difference of test accuracy to {baseline} in points with 95 % intervals and a line at zero."
     return PairedDifferences(_sentence(differences, baseline), alt, table, baseline, tuple(differences))
@@ -67,17 +68,27 @@ def _partner(who: Identity, bases: Sequence[Identity]) -> Identity | None:
     return next((base for base in same if base.profile == who.profile), same[0] if same else None)
 
 
-def _by_seed(rows: Sequence[Row], column: str) -> dict[int, float]:
-    return {int(row.get("seed") or 0): value_of(row, column) for row in rows}
+def by_seed(rows: Sequence[Row], column: str = "test_accuracy") -> dict[int, float]:
+    """Seed -> value of the last row with that seed."""
+    return {seed_of(row): value_of(row, column) for row in rows}
+
+
+def seed_of(row: Row) -> int:
+    return int(row.get("seed") or 0)
+
+
+def paired(own: Mapping[int, float], other: Mapping[int, float]) -> Floats:
+    """[pairs]: own minus other at every seed that both have."""
+    return np.array([own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())])
 
 
 def _difference(who: Identity, base: Identity, own: Mapping[int, float], other: Mapping[int, float]) -> Difference:
-    seeds = sorted(own.keys() & other.keys())
-    mean, low, high = mean_interval(np.array([own[seed] - other[seed] for seed in seeds]))
-    if len(seeds) < 2:
+    found = paired(own, other)
+    mean, low, high = mean_interval(found)
+    if len(found) < 2:
         low = high = np.nan
-    return Difference(who, base.label, mean, low, high, len(seeds),
-                      verdict(who.label, base.label, mean, low, high, len(seeds)))  # fmt: skip
+    return Difference(who, base.label, mean, low, high, len(found),
+                      verdict(who.label, base.label, mean, low, high, len(found)))  # fmt: skip
 
 
 def verdict(label: str, base: str, mean: float, low: float, high: float, pairs: int) -> str:

@@ -71,7 +71,7 @@ def made(epilogue: Epilogue, channels: int, reach: int, own: float) -> tuple[Fin
 
 def float32_may_decide(epilogue: Requantize, reach: int) -> bool:
     """Whether a float32 result away from a tie has the right code, and all results fit int32 before clipping."""
-    steps, offset = epilogue.thresholds, epilogue.largest_offset
+    steps, offset = epilogue.thresholds, largest(epilogue.offset)
     known = steps is None or np.array_equal(steps, elu_thresholds(float(epilogue.out.inverse), len(steps)))
     rows = 1.0 if epilogue.rows is None else largest(epilogue.rows)
     far = (largest(epilogue.multiplier) * rows + largest(epilogue.also)) * reach + offset
@@ -92,7 +92,7 @@ def noise(epilogue: Requantize) -> float:
     of its unit (avx512.h).
     """
     unit = 0.0 if epilogue.thresholds is None else float(epilogue.out.inverse)
-    return 4e-6 * unit + 8 * (epilogue.largest_offset + 2.0**epilogue.out.bits) * 2.0**-24
+    return 4e-6 * unit + 8 * (largest(epilogue.offset) + 2.0**epilogue.out.bits) * 2.0**-24
 
 
 def padded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -8,11 +8,12 @@ import weakref
 from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_void_p
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy.typing as npt
+
+from dqviz.quant.extension import built_library
 
 SUMS, CODES, REALS = 0, 1, 2
 """What leaves a kernel."""
@@ -111,13 +112,9 @@ KINDS: dict[type[Structure], int] = {struct: kind for kind, struct in enumerate(
 def library() -> Any:
     """The built library, or the reason why there is none, in words. DQVIZ_NATIVE: another folder (sanitizer builds)."""
     folder = Path(os.environ.get("DQVIZ_NATIVE") or Path(__file__).parent)
-    found = [path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_native{suffix}").exists()]
-    if not found:
-        return "native kernels: not built (no compiler)"
-    try:
-        loaded = ctypes.CDLL(str(found[0]))
-    except OSError as error:
-        return f"native kernels: built, but not loaded ({error})"
+    loaded = built_library(folder, "_native", "native kernels")
+    if isinstance(loaded, str):
+        return loaded
     sizes = (c_int32 * len(STRUCTS))()
     loaded.dqviz_sizes(sizes)
     if list(sizes) != [ctypes.sizeof(struct) for struct in STRUCTS]:

@@ -86,8 +86,7 @@ class Native(Numba):
 
     def spmm(self, matrix: Csr, x: Codes, *, own: float = 0.0, epilogue: Epilogue | None = None) -> Output:
         need_requantize(epilogue, own)
-        reach = matrix.reach * WIDEST
-        quads = matrix.quads if reach <= INT32_MAX and matrix.heads <= MAX_HEADS else None
+        quads = matrix.quads if matrix.reach * WIDEST <= INT32_MAX and matrix.heads <= MAX_HEADS else None
         if quads is None:
             return self.elsewhere().spmm(matrix, x, own=own, epilogue=epilogue)
         return self.weighted(quads, x, own, epilogue, matrix.reach)
@@ -95,10 +94,10 @@ class Native(Numba):
     def attend(
         self, matrix: Csr, x: Codes, scores: Codes, softmax: Softmax, epilogue: Epilogue | None = None
     ) -> Output:
-        reach = softmax.reach(matrix.degree) * WIDEST
-        if scores.channels > 2 * MAX_HEADS or reach > INT32_MAX:
+        reach = softmax.reach(matrix.degree)
+        if scores.channels > 2 * MAX_HEADS or reach * WIDEST > INT32_MAX:
             return self.elsewhere().attend(matrix, x, scores, softmax, epilogue)
-        return self.weighted(self.coefficients(matrix, scores, softmax), x, 0.0, epilogue, softmax.reach(matrix.degree))
+        return self.weighted(self.coefficients(matrix, scores, softmax), x, 0.0, epilogue, reach)
 
     def attention(self, matrix: Csr, scores: Codes, softmax: Softmax) -> Csr:
         if scores.channels > 2 * MAX_HEADS:

@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 
 from dqviz.errors import BadInput, Cancelled, DqvizError
-from dqviz.jobs.search.plan import FULL_PRECISION, Plan
+from dqviz.jobs.search.plan import Plan
 from dqviz.jobs.search.trials import Tell, search_cell
 from dqviz.runs.tuned import Cell, cells, write
+from dqviz.spec import FULL_PRECISION
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _stop = threading.Event()

@@ -14,9 +14,7 @@ from dqviz.jobs.search.space import part_of
 from dqviz.methods import METHODS
 from dqviz.nn import ARCHS
 from dqviz.runs.tuned import FINAL_SEEDS, Cell, Key
-from dqviz.spec import RunSpec, bits_label, make_spec
-
-FULL_PRECISION = 32
+from dqviz.spec import FULL_PRECISION, RunSpec, bits_label, make_spec
 
 Settings = Mapping[str, Mapping[str, Any]]
 Ask = Callable[[], bool]

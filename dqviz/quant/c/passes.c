@@ -15,6 +15,7 @@
 #else
 #define FAST
 #endif
+#define INLINE static inline __attribute__((always_inline))
 #define LANES 16
 
 typedef struct {
@@ -51,28 +52,22 @@ typedef struct {
     int32_t nonzero[LANES], below[LANES], above[LANES], unordered[LANES];
 } Lanes;
 
+INLINE void see(Lanes *restrict s, int j, float value, float lo, float hi) {
+    s->low[j] = value < s->low[j] ? value : s->low[j];
+    s->high[j] = value > s->high[j] ? value : s->high[j];
+    s->nonzero[j] += value != 0;
+    s->below[j] += value < lo;
+    s->above[j] += value > hi;
+    s->unordered[j] |= value != value;
+}
+
 FAST static void look(Lanes *restrict s, const float *restrict x, int64_t n, float lo, float hi) {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float value = x[i + j];
-            s->low[j] = value < s->low[j] ? value : s->low[j];
-            s->high[j] = value > s->high[j] ? value : s->high[j];
-            s->nonzero[j] += value != 0;
-            s->below[j] += value < lo;
-            s->above[j] += value > hi;
-            s->unordered[j] |= value != value;
-        }
-    for (; i < n; i++) {
-        float value = x[i];
-        int j = (int)(i % LANES);
-        s->low[j] = value < s->low[j] ? value : s->low[j];
-        s->high[j] = value > s->high[j] ? value : s->high[j];
-        s->nonzero[j] += value != 0;
-        s->below[j] += value < lo;
-        s->above[j] += value > hi;
-        s->unordered[j] |= value != value;
-    }
+        for (int j = 0; j < LANES; j++)
+            see(s, j, x[i + j], lo, hi);
+    for (int j = 0; i < n; i++, j++)
+        see(s, j, x[i], lo, hi);
 }
 
 static void fold(Seen *seen, const Lanes *s, int *unordered) {
@@ -211,29 +206,26 @@ EXPORT void dqviz_inside(const Values *v, const float *grad, float *out, float l
     }
 }
 
+/* One value's gradient, and what it adds to the two sums. */
+INLINE float learn(double *restrict to_step, double *restrict outside, float g, float steps, float low, float high) {
+    float code = rintf(steps);
+    int within = (steps > low) & (steps < high);
+    code = code < low ? low : code;
+    code = code > high ? high : code;
+    *to_step += g * (within ? code - steps : code);
+    *outside += within ? 0.0f : g;
+    return within ? g : 0.0f;
+}
+
 FAST static void learned(double *restrict sums, float *restrict out, const float *restrict grad, const float *restrict x,
                          int64_t n, float inverse, float low, float high) {
     double to_step[LANES] = {0}, outside[LANES] = {0};
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float steps = x[i + j] * inverse, g = grad[i + j], code = rintf(steps);
-            int within = (steps > low) & (steps < high);
-            code = code < low ? low : code;
-            code = code > high ? high : code;
-            out[i + j] = within ? g : 0.0f;
-            to_step[j] += g * (within ? code - steps : code);
-            outside[j] += within ? 0.0f : g;
-        }
-    for (int j = 0; i < n; i++, j++) {
-        float steps = x[i] * inverse, g = grad[i], code = rintf(steps);
-        int within = (steps > low) & (steps < high);
-        code = code < low ? low : code;
-        code = code > high ? high : code;
-        out[i] = within ? g : 0.0f;
-        to_step[j] += g * (within ? code - steps : code);
-        outside[j] += within ? 0.0f : g;
-    }
+        for (int j = 0; j < LANES; j++)
+            out[i + j] = learn(to_step + j, outside + j, grad[i + j], x[i + j] * inverse, low, high);
+    for (int j = 0; i < n; i++, j++)
+        out[i] = learn(to_step + j, outside + j, grad[i], x[i] * inverse, low, high);
     for (int j = 0; j < LANES; j++) {
         sums[0] += to_step[j];
         sums[1] += outside[j];

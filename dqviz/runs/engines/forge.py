@@ -79,7 +79,6 @@ class Forge:
     def wait(self, pid: int) -> dict[str, Any]:
         """Status and peak memory of a child, after all of its session was ended; {} when that cannot be known."""
         self.children.discard(pid)
-        answer: dict[str, Any] | None = {"wait": pid}
         if not self.alive or not self._send({"wait": pid}):
             return {}
         deadline = time.monotonic() + ANSWER_S

@@ -30,7 +30,7 @@ static void avx512_finish(const Finish *f, const Row *row, int32_t n, void *out)
 static void avx512_quantize(const Finish *f, const float *x, float inverse, int32_t n, int8_t *out) {
     const __m512 by = _mm512_set1_ps(inverse);
     for (int32_t k = 0; k < n; k += 16) {
-        const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
+        const __mmask16 mask = mask16(n - k);
         const __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + k), by);
         _mm512_mask_cvtepi32_storeu_epi8(out + k, mask, codes_of(f, y));
     }
@@ -38,7 +38,7 @@ static void avx512_quantize(const Finish *f, const float *x, float inverse, int3
 
 static void avx512_entries(const float *x, int64_t n, float inverse, float low, float high, uint8_t *out) {
     for (int64_t k = 0; k < n; k += 16) {
-        const __mmask16 mask = (__mmask16)mask_of(n - k > 16 ? 16 : n - k);
+        const __mmask16 mask = mask16(n - k);
         const __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + k), _mm512_set1_ps(inverse));
         const __m512 inside = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(low)), _mm512_set1_ps(high));
         _mm512_mask_cvtepi32_storeu_epi8(out + k, mask, _mm512_cvtps_epi32(inside));
