@@ -29,7 +29,7 @@ class Store:
         self._kept_folder = self._demo_folder.parent / "studies"
 
     def studies(self) -> list[StudyRow]:
-        """Newest first, then the kept ones, the demo last."""
+        """Newest first, then the demo, which has every table, then the kept ones."""
         return self.ledger.studies() + [study for study, _ in self._shipped()]
 
     def study(self, study_id: str) -> StudyRow:
@@ -91,10 +91,10 @@ class Store:
         return self.run(run_id).folder
 
     def _shipped(self) -> list[Shipped]:
-        """Studies that are only read: the kept ones, then the demo."""
+        """Studies that are only read: the demo, then the kept ones."""
         path = self._demo_folder / "study.json"
         shown = _read_demo(self._demo_folder, path.stat().st_mtime_ns) if path.is_file() else None
-        return kept.read_all(self._kept_folder) + ([shown] if shown else [])
+        return ([shown] if shown else []) + kept.read_all(self._kept_folder)
 
 
 @lru_cache(maxsize=4)

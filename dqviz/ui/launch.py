@@ -25,7 +25,9 @@ TITLES = {
     "cora-quick": "Cora, quick look",
     "dq-cora": "Degree-Quant table, Cora",
     "dq-citeseer": "Degree-Quant table, CiteSeer",
+    "dq-pubmed": "Degree-Quant table, PubMed",
     "dq-reddit-binary": "Degree-Quant, REDDIT-BINARY",
+    "dq-mnist": "Degree-Quant, MNIST superpixels",
     "one-site": "One site at INT4, Cora",
     "observers": "Ranges by observer, Cora",
 }

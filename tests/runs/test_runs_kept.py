@@ -111,3 +111,14 @@ def test_what_cannot_be_kept_leaves_the_old(folder: Path, ledger: Ledger, study_
     with pytest.raises(BadInput, match="demo"):
         kept.pack(store, "x", rows, folder.with_name("demo"))
     assert [one.name for one in store.studies() if one.demo] == ["Three seeds"]
+
+
+def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo has every table and timings; a kept study in its place left Latency and Ranges empty at first sight."""
+    monkeypatch.setenv("DQVIZ_HOME", str(tmp_path))
+    store = Store(Ledger())
+    assert [study.study_id for study in store.studies()] == ["demo", "dq-cora"]
+    first = next(row for row in store.runs("dq-cora") if row.seed == 0 and row.method == "dq")
+    assert all(store.has(first.run_id, name) for name in kept.OF_FIRST_SEED)
