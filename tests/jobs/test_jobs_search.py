@@ -18,7 +18,7 @@ from dqviz.data.task import Task
 from dqviz.errors import BadInput, Cancelled, Diverged, DqvizError, Unavailable
 from dqviz.jobs import network
 from dqviz.jobs.search import Plan, blind, calibrated, plans, search, space, trials
-from dqviz.jobs.search.trials import opened, search_cell
+from dqviz.jobs.search.trials import ended, opened, search_cell
 from dqviz.methods import METHODS
 from dqviz.runs.tuned import Cell
 from dqviz.runs.tuned import cells as stored
@@ -162,6 +162,14 @@ def test_the_first_trial_is_the_start_of_the_space(home: Path) -> None:
     assert cell.val_accuracy == pytest.approx(sum(cell.val_by_seed.values()) / 2, abs=1e-6)
 
 
+def test_the_second_trial_changes_one_choice_of_the_first(home: Path) -> None:
+    search_cell(plan(trials=2))
+    with opened(plan(trials=2)) as study:
+        first, second = (trial.params for trial in ended(study))
+    assert second == first | {"method.quantizer": "lsq"}
+    assert len(space.starts(space.part_of("fp32"))) == 1
+
+
 def test_the_objective_is_what_a_training_reports(home: Path) -> None:
     cell = search_cell(plan("qat", trials=1))
     spec = plan("qat").spec({"optimizer": cell.optimizer, "method_settings": cell.method_settings,
@@ -253,7 +261,7 @@ def test_a_file_keeps_the_cells_of_earlier_searches(home: Path, tmp_path: Path) 
 def test_the_space_names_settings_that_the_method_has(method: str) -> None:
     part = space.part_of(method)
     settings = {
-        name.partition(".")[2]: value for name, value in space.start(part).items() if name.startswith("method.")
+        name.partition(".")[2]: value for name, value in space.starts(part)[-1].items() if name.startswith("method.")
     }
     settings = {name: value for name, value in settings.items() if not part.method[name].added_to}
     METHODS.settings(method, settings)

@@ -51,12 +51,17 @@ Group = dict[str, Knob]
 
 
 class Part(Frozen):
-    """Settings by group; `trained_as` names the method whose settings train the network."""
+    """Settings by group; `trained_as` names the method whose settings train the network.
+
+    `second_start` is what the second trial changes of the first one: a choice that is poor in random company is then
+    met once in good company, by every method that has it.
+    """
 
     optimizer: Group = Field(default_factory=dict)
     arch: Group = Field(default_factory=dict)
     method: Group = Field(default_factory=dict)
     trained_as: str = ""
+    second_start: dict[str, Scalar] = Field(default_factory=dict)
 
     def knobs(self) -> dict[str, Knob]:
         """'optimizer.lr' -> its knob."""
@@ -109,9 +114,12 @@ def fits(method: str, name: str, value: Scalar) -> bool:
     return True
 
 
-def start(part: Part) -> dict[str, Scalar]:
-    """Parameters of the first trial."""
-    return {name: knob.start for name, knob in part.knobs().items()}
+def starts(part: Part) -> list[dict[str, Scalar]]:
+    """Parameters of the first trials, in order: the space's start, then the second start where there is one."""
+    knobs = part.knobs()
+    first = {name: knob.start for name, knob in knobs.items()}
+    changed = {name: value for name, value in part.second_start.items() if name in knobs}
+    return [first, first | changed] if changed else [first]
 
 
 def ask(trial: optuna.Trial, part: Part) -> dict[str, dict[str, Scalar]]:

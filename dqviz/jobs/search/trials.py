@@ -23,7 +23,7 @@ from dqviz.jobs import network
 from dqviz.jobs.search.blind import blind_task
 from dqviz.jobs.search.calibrated import calibrated
 from dqviz.jobs.search.plan import Ask, Plan
-from dqviz.jobs.search.space import ask, part_of, start
+from dqviz.jobs.search.space import ask, part_of, starts
 from dqviz.runs import locks
 from dqviz.runs.home import home
 from dqviz.runs.tuned import Cell, Found
@@ -91,8 +91,9 @@ def one_trial(study: optuna.Study, plan: Plan, number: int, should_stop: Ask) ->
         n_startup_trials=RANDOM_TRIALS, constant_liar=False, seed=1_000_003 * plan.sampler_seed + number
     )
     part = part_of(plan.method)
-    if number == 0 and not study.get_trials(states=(TrialState.WAITING,)):
-        study.enqueue_trial(start(part))
+    first = starts(part)
+    if number < len(first) and not study.get_trials(states=(TrialState.WAITING,)):
+        study.enqueue_trial(first[number])
     trial = study.ask()
     settings = ask(trial, part)
     trial.set_user_attr(SETTINGS, settings)
