@@ -65,6 +65,8 @@ class Column(StrEnum):
     SCALE = "scale", "Step size"
     ZERO_POINT = "zero_point", "Zero point"
     SIGNED = "signed", "Signed"
+    MEAN_BITS = "mean_bits", "Bits a value, mean", "bits"
+    MEAN_STEP = "mean_step", "Step size, mean"
     VALUES_MIN = "values_min", "Smallest value"
     VALUES_MAX = "values_max", "Largest value"
     CLIPPED_SHARE = "clipped_share", "Share of values clipped", "share"
@@ -161,6 +163,8 @@ class Column(StrEnum):
     BEST = "best", "Efficient"
     LATENCY_MS = "latency_ms", "Latency", "ms"
     SIZE_BYTES = "size_bytes", "Model size", "bytes"
+    FEATURE_BITS = "feature_bits", "Bits of a quantized feature, mean", "bits"
+    TENSOR_BITS = "tensor_bits", "Bits of a value at all sites, mean", "bits"
     FEATURE_BYTES = "feature_bytes", "Features in memory", "bytes"
     BANDWIDTH_SHARE = "bandwidth_share", "Share of the copy rate", "share"
     SPEEDUP = "speedup", "Times as fast as the fastest FP32"
@@ -193,6 +197,7 @@ TABLES["quantiles"] = (*_WHERE, C.GROUP, C.DEGREE_LO, C.DEGREE_HI, C.QUANTILE, C
 TABLES["ranges"] = (C.ORDER, *_WHERE, C.BITS, C.SIGNED, C.LO, C.HI, C.SCALE, C.ZERO_POINT, C.VALUES_MIN,
                     C.VALUES_MAX, C.CLIPPED_SHARE, C.LEVELS_TOTAL, C.LEVELS_USED, C.ENTROPY_BITS, C.MSE,
                     C.SQNR_DB, C.RMSE_SCALE)  # fmt: skip
+TABLES["widths"] = (*_WHERE, *_BIN, C.MEAN_BITS, C.MEAN_STEP)
 TABLES["latency"] = (C.OP, C.BACKEND, C.PRECISION, C.GRAPH, C.NUM_NODES, C.NUM_EDGES, C.FEATURES, C.THREADS,
                      C.MEDIAN_MS, C.P10_MS, C.P90_MS, C.REPEATS, C.EXACT, C.BYTES_MOVED, C.SIZE_BYTES, C.FEATURE_BYTES,
                      C.ACCURACY)  # fmt: skip

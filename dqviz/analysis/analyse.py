@@ -19,17 +19,18 @@ from dqviz.analysis.tables import (
     node_errors,
     quantile_rows,
     range_row,
+    width_rows,
 )
 from dqviz.analysis.view import Array, Floats, SiteView
 from dqviz.columns import TABLES, error_column
 
-NAMES = ("degree", "growth", "aggregation", "histograms", "quantiles", "ranges")
+NAMES = ("degree", "growth", "aggregation", "histograms", "quantiles", "ranges", "widths")
 DIGITS = 3
 _FLOATS = frozenset(["lo", "hi", "scale", "zero_point", "degree_lo", "degree_hi", "levels_total", "levels_used"])
 
 
 def analyse(views: Iterable[SiteView], degree: Array, *, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Tables degree, growth, aggregation, histograms, quantiles, ranges (columns of TABLES) and node_errors.
+    """The tables NAMES (columns of TABLES) and node_errors.
 
     `degree` [num_nodes] is the in-degree without self-loops. `node_errors` has one float32 column a site and kind
     (`error_column`), the relative L2 error of each node, rounded to three significant digits so that Parquet
@@ -63,6 +64,7 @@ class _Analysis:
             return
         for error in node_errors(view, swept, len(self.degree)):
             self._add_errors(view, error)
+        self.rows["widths"] += width_rows(view, self.bins)
         if view.site == "aggregate":
             self.rows["aggregation"] += aggregation_rows(view, self.bins)
 

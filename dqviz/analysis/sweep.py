@@ -71,7 +71,8 @@ def sweep(view: SiteView, group: Array, num_groups: int) -> Sweep:
         nodes=None if view.node is None else np.asarray(view.node),
     )
     for rows, values, quantized, reference in _chunks(view):
-        _add_squares(view, result.rows[:, rows], values, quantized, reference, _finite(values, quantized, reference))
+        finite = _finite(values, quantized, reference)
+        _add_squares(view, rows, result.rows[:, rows], values, quantized, reference, finite)
         keep = result.rows[-1, rows] > 0
         if not keep.all():
             values, quantized = values[keep], quantized[keep]
@@ -106,30 +107,38 @@ def _energy(values: Array) -> Floats:
 
 
 def _add_squares(
-    view: SiteView, rows: Floats, x: Array, xq: Array, reference: Array | None, finite: Array | None
+    view: SiteView, at: slice, rows: Floats, x: Array, xq: Array, reference: Array | None, finite: Array | None
 ) -> None:
     if finite is not None:
         x, xq = np.where(finite[:, None], x, 0), np.where(finite[:, None], xq, 0)
         reference = None if reference is None else np.where(finite[:, None], reference, 0)
     rows[0] = _energy(x)
     if view.quantized:
-        rows[1:4] = _split_error(view, x, xq)
+        rows[1:4] = _split_error(*_ends(view, at), x, xq)
     if reference is not None:
         rows[4], rows[5] = _energy(xq - reference), _energy(reference)
     rows[6] = x.shape[1] if finite is None else x.shape[1] * finite
 
 
-def _split_error(view: SiteView, x: Array, xq: Array) -> Floats:
+def _ends(view: SiteView, rows: slice) -> tuple[float | Floats, float | Floats]:
+    """Ends of the representable range of some rows: two numbers, or arrays where rows or channels have their own."""
+    if view.own is None:
+        return view.lo, view.hi
+    own = view.own.rows(rows)
+    return own.lo, own.hi
+
+
+def _split_error(lo: float | Floats, hi: float | Floats, x: Array, xq: Array) -> Floats:
     """[3, rows]: rounding energy, clipping energy, number of clipped values.
 
     A value is clipped outside [lo, hi]; the slack of one part in a million is the float32 noise of lo and hi.
     """
-    slack = 1e-6 * max(abs(view.lo), abs(view.hi))
+    slack = 1e-6 * np.maximum(np.abs(lo), np.abs(hi))
     error = (xq - x).astype(np.float64)
-    if x.min() >= view.lo - slack and x.max() <= view.hi + slack:
+    if np.all(x.min() >= lo - slack) and np.all(x.max() <= hi + slack):
         zero = np.zeros(len(x))
         return np.stack([np.einsum("ij,ij->i", error, error), zero, zero])
-    outside = (x < view.lo - slack) | (x > view.hi + slack)
+    outside = (x < lo - slack) | (x > hi + slack)
     clipping = _energy(error * outside)
     error[outside] = 0.0
     return np.stack([np.einsum("ij,ij->i", error, error), clipping, outside.sum(axis=1)])
@@ -137,7 +146,7 @@ def _split_error(view: SiteView, x: Array, xq: Array) -> Floats:
 
 def _add_levels(view: SiteView, levels: Ints, xq: Array) -> None:
     """Count the level of each value; q - qmin = (x^ - lo) / s."""
-    if not view.quantized or not xq.size:
+    if not view.levels or not xq.size:
         return
     inverse = 1.0 / view.scale
     level = xq * np.float32(inverse) + np.float32(0.5 - view.lo * inverse)

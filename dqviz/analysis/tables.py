@@ -60,6 +60,7 @@ def node_errors(view: SiteView, swept: Sweep, num_nodes: int) -> list[NodeError]
 def degree_rows(view: SiteView, error: NodeError, bins: Bins, seed: int) -> list[Row]:
     """TABLES["degree"]: one row a bin of in-degree."""
     relative = error.relative
+    scale = mean_by_bin(view, bins, view.own.scale**2) ** 0.5 if view.own else np.full(len(bins), view.scale)
     sums = [np.bincount(bins.index, weights=w, minlength=len(bins)) for w in
             (error.error, error.signal, error.rounding, error.clipping, error.clipped, error.values)]  # fmt: skip
     members = np.split(np.argsort(bins.index, kind="stable"), np.cumsum(bins.count)[:-1])
@@ -70,7 +71,7 @@ def degree_rows(view: SiteView, error: NodeError, bins: Bins, seed: int) -> list
         place = (int(bins.lo[b]), int(bins.hi[b]), float(bins.mean[b]), int(bins.count[b]))
         rows.append((*view.where, error.kind, *place, *mean_interval(found, seed), *_quartiles(found),
                      _ratio(noise, values), _ratio(rounding, values), _ratio(clipping, values),
-                     sqnr_db(signal, noise), in_steps(view, _ratio(noise, values)),
+                     sqnr_db(signal, noise), in_steps(view, _ratio(noise, values), float(scale[b])),
                      _ratio(clipped, values)))  # fmt: skip
     return rows
 
@@ -94,9 +95,9 @@ def range_row(view: SiteView, swept: Sweep) -> Row:
     mse = _ratio(noise, values)
     seen = (swept.low, swept.high) if values else (np.nan, np.nan)
     clipped = _ratio(swept.total("clipped"), values)
-    levels = (view.levels, used, entropy) if view.quantized else (np.nan, np.nan, np.nan)
+    levels = (view.levels, used, entropy) if view.levels else (np.nan, np.nan, np.nan)
     return (view.order, *view.where, view.bits, view.signed, view.lo, view.hi, view.scale, view.zero_point, *seen,
-            clipped, *levels, mse, sqnr_db(swept.total("signal"), noise), in_steps(view, mse))  # fmt: skip
+            clipped, *levels, mse, sqnr_db(swept.total("signal"), noise), in_steps(view, mse, view.scale))  # fmt: skip
 
 
 def histogram_rows(view: SiteView, swept: Sweep, groups: Bins | None) -> list[Row]:
@@ -152,9 +153,28 @@ def sqnr_db(signal: float, noise: float) -> float:
     return float(10 * np.log10(signal / noise)) if signal > 0 and noise > 0 else np.nan
 
 
-def in_steps(view: SiteView, mse: float) -> float:
+def in_steps(view: SiteView, mse: float, scale: float) -> float:
     """Root mean squared error over the step size; 1/sqrt(12) = 0.289 when it is rounding alone."""
-    return float(np.sqrt(mse) / view.scale) if view.quantized else np.nan
+    return float(np.sqrt(mse) / scale) if view.quantized and scale > 0 else np.nan
+
+
+def width_rows(view: SiteView, bins: Bins) -> list[Row]:
+    """TABLES["widths"]: mean bits and step of the rows of each bin of in-degree; [] for an untouched site."""
+    if not view.quantized:
+        return []
+    bits, scale = np.full(len(bins), float(view.bits)), np.full(len(bins), view.scale)
+    if view.own is not None:
+        bits, scale = mean_by_bin(view, bins, view.own.bits), mean_by_bin(view, bins, view.own.scale)
+    return [(*view.where, int(bins.lo[b]), int(bins.hi[b]), float(bins.mean[b]), int(bins.count[b]), float(bits[b]),
+             float(scale[b])) for b in range(len(bins))]  # fmt: skip
+
+
+def mean_by_bin(view: SiteView, bins: Bins, values: Floats) -> Floats:
+    """[num_bins]: mean over the rows of a bin of `values`, which are [1, 1], [rows, 1] or [1, channels]."""
+    of_row = np.broadcast_to(values.mean(axis=1), (len(view.x),))
+    index = bins.index if view.node is None else bins.index[view.node]
+    count = np.bincount(index, minlength=len(bins))
+    return np.asarray(np.bincount(index, weights=of_row, minlength=len(bins)) / np.maximum(count, 1))
 
 
 def _ratio(part: float, whole: float) -> float:

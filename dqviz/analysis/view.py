@@ -17,6 +17,23 @@ FULL_PRECISION = 32
 
 
 @dataclass(frozen=True)
+class OwnGrids:
+    """Grids of rows or channels at a site that has more than one: each array is [1, 1], [rows, 1] or [1, channels].
+
+    `lo` and `hi` are the ends of the representable range, `scale` the step, `bits` the bits a value.
+    """
+
+    lo: Floats
+    hi: Floats
+    scale: Floats
+    bits: Floats
+
+    def rows(self, rows: slice) -> OwnGrids:
+        """Those of some rows."""
+        return OwnGrids(*(part[rows] if len(part) > 1 else part for part in (self.lo, self.hi, self.scale, self.bits)))
+
+
+@dataclass(frozen=True)
 class SiteView:
     """Values before and after one quantizer.
 
@@ -24,6 +41,9 @@ class SiteView:
     of the representable range, (qmin - z) s and (qmax - z) s. `reference` is the twin's value at this site. `node`
     holds the node of each row (for a message its target node); None means row i is node i. `per_node` is False for
     weights, edge coefficients and attention vectors, which belong to no node.
+
+    Where rows or channels have grids of their own, `own` holds them; `bits` is then their widest, `lo` and `hi` their
+    outermost ends, `scale` the root mean square of their steps.
     """
 
     key: str
@@ -42,16 +62,17 @@ class SiteView:
     reference: Array | None = None
     node: Array | None = None
     per_node: bool = True
+    own: OwnGrids | None = None
 
     @property
     def quantized(self) -> bool:
-        """Whether this site has a grid at all."""
-        return self.bits < FULL_PRECISION and bool(np.isfinite(self.scale)) and self.scale > 0
+        """Whether values are changed here, on a grid or by a codebook (which has no step)."""
+        return self.bits < FULL_PRECISION
 
     @property
     def levels(self) -> int:
-        """Number of levels of the grid, 2**bits; 0 for an untouched site."""
-        return 2**self.bits if self.quantized else 0
+        """Number of levels of the one grid, 2**bits; 0 for an untouched site and for grids of rows or channels."""
+        return 2**self.bits if self.quantized and self.own is None and self.scale > 0 else 0
 
     @property
     def where(self) -> tuple[str, int, str, str]:

@@ -14,6 +14,7 @@ from dqviz.bench.graphs import heavy_tailed
 from dqviz.data.task import csr
 from dqviz.quant import QType, Quantizer, Where, quantize
 from dqviz.quant.observers import make_observer
+from dqviz.quant.scene import Scene
 from dqviz.quant.where import NEVER_NEGATIVE
 
 NUM_FEATURES, HIDDEN, CLASSES, LAYERS = 128, 256, 40, 3
@@ -24,6 +25,9 @@ HEADS = 4
 
 class MinMax:
     """The least a method must answer: min/max ranges, nothing protected."""
+
+    def __init__(self) -> None:
+        self.scene = Scene()
 
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         return Quantizer(QType(bits, signed=where.site not in NEVER_NEGATIVE), make_observer("abs", bits))

@@ -24,7 +24,8 @@ from dqviz.analysis.gradients import OWN, STRAIGHT, WeightGradient, gradient_tab
 from dqviz.data.task import Task
 from dqviz.jobs.network import Network
 from dqviz.quant import quantizers, twin
-from dqviz.quant.guard import Guard, in_degree
+from dqviz.quant.guard import Guard
+from dqviz.quant.scene import in_degree
 from dqviz.training.batches import Batch, collate, split_index, whole_graph
 from dqviz.training.gradients import LayerGradient, layer_gradients
 

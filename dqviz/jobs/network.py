@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,9 @@ def build(spec: RunSpec, task: Task | None = None) -> Network:
     """A fresh network; the seed decides its first weights. Raises BadInput for what the registries do not know."""
     task = task or load_task(spec)
     method = methods.make(spec.method, spec.method_settings)
+    if task.kind == "node":
+        graph = task.graphs[0]
+        method.scene.show(graph.x.size(0), graph.edge_index)
     torch.manual_seed(spec.seed)
     stack = archs.make(spec.arch, task.num_features, task.num_classes, task.kind, spec.arch_settings)
     return Network(task, method, quant.quantize(stack, method, spec.bits, spec.profile))
@@ -54,5 +58,5 @@ def restore(spec: RunSpec, folder: Path, task: Task | None = None) -> Network:
 
 def size_bytes(model: nn.Module) -> int:
     """Bytes of all parameters, weights of linear layers at their bits, the rest (biases, attention) in float32."""
-    packed = {id(m.weight): m.weight_q.qtype.bits for m in model.modules() if isinstance(m, QuantLinear)}
-    return sum(-(-p.numel() * packed.get(id(p), 32) // 8) for p in model.parameters())
+    packed = {id(m.weight): m.weight_q.mean_bits(m.weight) for m in model.modules() if isinstance(m, QuantLinear)}
+    return sum(math.ceil(p.numel() * packed.get(id(p), 32) / 8) for p in model.parameters())

@@ -13,7 +13,8 @@ from torch import Tensor
 from dqviz.columns import Column
 from dqviz.data.task import Task
 from dqviz.methods import Method
-from dqviz.quant.guard import Guard, in_degree
+from dqviz.quant.guard import Guard
+from dqviz.quant.scene import in_degree
 from dqviz.training.batches import Batch
 
 WORST = 20

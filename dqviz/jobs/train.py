@@ -19,6 +19,7 @@ from dqviz.jobs.integer_run import integer_run
 from dqviz.jobs.network import Network
 from dqviz.jobs.nodes import neighbourhoods, node_table
 from dqviz.jobs.provenance import provenance
+from dqviz.jobs.sizes import sizes
 from dqviz.jobs.views import site_views
 from dqviz.quant import twin
 from dqviz.runs.job import Job
@@ -88,6 +89,7 @@ def results(job: Job, spec: RunSpec, net: Network, trained: Trained) -> dict[str
         "flip_rate": (logits.argmax(1) != twin_logits.argmax(1)).float().mean().item(),
         "epoch_ms_median": statistics.median(row["epoch_ms"] for row in trained.history),
         "size_bytes": network.size_bytes(net.model),
+        **sizes([recorded for recorded, _ in traced], batch.x),
         "parameters": sum(p.numel() for p in net.model.parameters()),
         "traced_graphs": graphs,
         "worst_site": worst_site(tables["degree"]),

@@ -10,10 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dqviz.analysis.view import SiteView
+from dqviz.analysis.view import FULL_PRECISION, OwnGrids, SiteView
 from dqviz.quant import Site
+from dqviz.quant.grid import Grid
 from dqviz.quant.where import NODE_SITES
 from dqviz.training import Recorded
+
+NO_GRID = {"lo": np.nan, "hi": np.nan, "scale": np.nan, "zero_point": np.nan}
 
 
 def rows(values: Tensor) -> npt.NDArray[Any]:
@@ -33,16 +36,29 @@ def site_views(traced: list[tuple[Recorded, Tensor]], num_nodes: int, untouched:
         where = quantizer.where
         if where is None or (quantizer.qtype.is_float and not untouched and where.site is not Site.AGGREGATE):
             continue
-        qtype, params = quantizer.qtype, quantizer.qparams()
-        lo, hi, scale, zero_point = (
-            (np.nan, np.nan, np.nan, np.nan) if qtype.is_float
-            else ((qtype.qmin - params.zero_point) * params.scale, (qtype.qmax - params.zero_point) * params.scale,
-                  params.scale, params.zero_point)
-        )  # fmt: skip
         yield SiteView(
             key=where.key, layer=where.layer, part=where.part, site=str(where.site), order=order,
-            bits=qtype.bits, signed=qtype.signed, lo=lo, hi=hi, scale=scale, zero_point=zero_point,
+            signed=quantizer.qtype.signed, **grid_fields(quantizer.grid(recorded.x), quantizer.qtype.bits),
             x=rows(recorded.x), xq=rows(recorded.xq), reference=rows(reference),
             node=None if recorded.node is None else recorded.node.numpy(),
             per_node=where.site in NODE_SITES and (recorded.node is not None or recorded.x.size(0) == num_nodes),
         )  # fmt: skip
+
+
+def grid_fields(grid: Grid | None, bits: int) -> dict[str, Any]:
+    """The fields of a SiteView that tell of its grid. Without one the site is untouched, or has a codebook."""
+    if grid is None:
+        return {**NO_GRID, "bits": bits}
+    if grid.is_one:
+        return {"lo": grid.lower.item(), "hi": grid.upper.item(), "scale": grid.step.item(),
+                "zero_point": grid.zero.item(), "bits": round(grid.bits.item())}  # fmt: skip
+    own = OwnGrids(*(matrix(part) for part in (grid.lower, grid.upper, grid.step, grid.bits)))
+    widest = min(int(np.ceil(own.bits.max())), FULL_PRECISION)
+    return {"lo": own.lo.min(), "hi": own.hi.max(), "scale": np.sqrt(np.mean(own.scale**2)), "zero_point": np.nan,
+            "bits": widest, "own": own}  # fmt: skip
+
+
+def matrix(part: Tensor) -> npt.NDArray[np.float64]:
+    """[1, 1], [rows, 1] or [1, channels]."""
+    values = part.detach().double().numpy()
+    return values if values.ndim == 2 else values.reshape(1, 1)

@@ -12,6 +12,7 @@ from dqviz.quant.guard import Protection
 from dqviz.quant.observers import make_observer
 from dqviz.quant.qtype import QType
 from dqviz.quant.quantizer import Quantizer, State
+from dqviz.quant.scene import Scene
 from dqviz.quant.where import NEVER_NEGATIVE, Where
 from dqviz.registry import Registry, Settings
 
@@ -36,8 +37,9 @@ class RangeSettings(Settings):
 class Method:
     """Base class: affine fake quantization at every site, nothing protected, nothing added to the loss.
 
-    A method overrides what it does differently. `training_state` is the quantizers' state while the weights are
-    trained ("off" for post-training quantization, which calibrates afterwards: `calibrates`).
+    A method overrides what it does differently; one object belongs to one network. `training_state` is the quantizers'
+    state while the weights are trained ("off" for post-training quantization, which calibrates afterwards:
+    `calibrates`). `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by one.
     """
 
     training_state: State = "on"
@@ -45,6 +47,7 @@ class Method:
 
     def __init__(self, settings: RangeSettings) -> None:
         self.settings = settings
+        self.scene = Scene()
 
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         """Which quantizer stands at this site."""

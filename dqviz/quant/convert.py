@@ -13,6 +13,7 @@ from torch_geometric.nn.dense import Linear as PygLinear
 from dqviz.quant.guard import Guard, Protection, Shield
 from dqviz.quant.qtype import FLOAT_BITS
 from dqviz.quant.quantizer import Quantizer, State
+from dqviz.quant.scene import Scene
 from dqviz.quant.sites import SITES, Profile
 from dqviz.quant.sparse import linear
 from dqviz.quant.where import Site, Where
@@ -39,6 +40,11 @@ class Method(Protocol):
 
     def protection(self) -> Protection | None:
         """How nodes are protected at random in training, or None."""
+        ...
+
+    @property
+    def scene(self) -> Scene:
+        """The graph of each forward pass."""
         ...
 
 
@@ -74,7 +80,7 @@ def quantize(model: nn.Module, method: Method, bits: int | Mapping[str, int], pr
     bits of a site that is neither a kind nor in this network.
     """
     convs = [m for m in model.modules() if isinstance(m, MessagePassing)]
-    guard = Guard(method.protection())
+    guard = Guard(method.protection(), method.scene)
     for layer, conv in enumerate(convs):
         kind = SITES.get(type(conv))
         if kind is None:
@@ -145,7 +151,7 @@ def maker(method: Method, bits: int | Mapping[str, int], active: frozenset[Site]
     def make(where: Where, untouched: bool = False) -> Quantizer:
         width = FLOAT_BITS if untouched or where.site not in active else bits_at(bits, where)
         quantizer = method.quantizer(where, width)
-        quantizer.where = where
+        quantizer.where, quantizer.asked = where, width
         return quantizer
 
     return make

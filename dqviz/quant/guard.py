@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from dqviz.quant.scene import Scene
+
 
 class Probability(Protocol):
     """Protection probability [num_nodes] float32 from in-degree; with `batch` [num_nodes] taken graph by graph."""
@@ -31,16 +33,20 @@ class Shield:
 
 
 class Guard(nn.Module):
-    """Sits on the model; before each forward pass it fills the shields. In evaluation nothing is protected."""
+    """Sits on the model; before each forward pass it shows the scene and fills the shields.
 
-    def __init__(self, protection: Protection | None) -> None:
+    In evaluation nothing is protected.
+    """
+
+    def __init__(self, protection: Protection | None, scene: Scene) -> None:
         super().__init__()
         self.protection = protection
+        self.scene = scene
         self.shields: list[Shield] = []
         # Not buffers: going back to the weights of the best epoch must not forget the draws of the later ones.
         self.steps = 0
         self.counts: Tensor | None = None
-        self._graph: Tensor | None = None
+        self._degree: Tensor | None = None
         self._p: Tensor | None = None
 
     def add_layer(self) -> Shield:
@@ -52,12 +58,14 @@ class Guard(nn.Module):
 
     def before_forward(self, model: nn.Module, inputs: Any) -> None:
         """inputs: (x, edge_index[, batch])."""
+        x, *graph = inputs
+        self.scene.show(x.size(0), *graph)
         if self.protection is None:
             return
         if not self.training:
             self.fill([None] * len(self.shields))
             return
-        p = self.probability(*inputs)
+        p = self.probability()
         draws = len(self.shields) if self.protection.per_layer else 1
         masks: list[Tensor | None] = [torch.rand_like(p) < p for _ in range(draws)]
         self.count(masks)
@@ -67,12 +75,12 @@ class Guard(nn.Module):
         for shield, mask in zip(self.shields, masks, strict=True):
             shield.rows = mask
 
-    def probability(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
-        """[num_nodes]; kept while the same edge_index comes again (a node task trains on one graph)."""
+    def probability(self) -> Tensor:
+        """[num_nodes]; kept while the same graph comes again (a node task trains on one)."""
         assert self.protection is not None
-        if self._graph is not edge_index or self._p is None:
-            self._graph = edge_index
-            self._p = self.protection.probability(in_degree(edge_index, x.size(0)), batch)
+        if self._degree is not self.scene.in_degree or self._p is None:
+            self._degree = self.scene.in_degree
+            self._p = self.protection.probability(self._degree, self.scene.batch)
         return self._p
 
     def count(self, masks: list[Tensor | None]) -> None:
@@ -87,9 +95,3 @@ class Guard(nn.Module):
     def frequency(self) -> Tensor | None:
         """Measured share of draws [num_nodes] in which each node was protected, or None before the first draw."""
         return None if self.counts is None else self.counts / self.steps
-
-
-def in_degree(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """Incoming edges of each node without self-loops [num_nodes] (METHODS section 8)."""
-    source, target = edge_index
-    return torch.bincount(target[source != target], minlength=num_nodes)

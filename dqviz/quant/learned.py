@@ -76,7 +76,7 @@ class LearnedQuantizer(Quantizer):
         low, high = self.qtype.qmin - params.zero_point, self.qtype.qmax - params.zero_point
         return low * params.scale, high * params.scale
 
-    def observe(self, x: Tensor, protected: Protected | None) -> None:
+    def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
         """The first batch that holds anything but zeros sets the first step and zero point."""
         if self.observer.seen.item():
             return
@@ -87,7 +87,7 @@ class LearnedQuantizer(Quantizer):
         self.observer.observe(used)
         self.first_step.fill_(first_step(used, self.first_zero(), self.qtype))
 
-    def fake_quantized(self, x: Tensor, protected: Protected | None) -> Tensor:
+    def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:
         params = self.qparams()
         if not torch.is_grad_enabled():
             return rounded(x, params, self.qtype, protected)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_point
+from dqviz.quant.grid import Grid
 from dqviz.quant.observers import Observer
 from dqviz.quant.passes import Protected
 from dqviz.quant.qtype import QType
@@ -25,7 +26,9 @@ class Quantizer(nn.Module):
     `state`: "on" quantizes (and observes in training mode); "off" passes values untouched (the twin, or PTQ while it
     trains); "observe" only takes ranges (calibration). A 32-bit type always passes values untouched.
     `share`: the part of the elements that is quantized in a training step (quantization noise); at evaluation all are.
-    `where` is set by `quantize()`: the site's address; its key, such as "1/aggregate", names it in every table.
+    `where` and `asked` are set by `quantize()`. `where` is the site's address; its key, such as "1/aggregate", names it
+    in every table. `asked` is the bit width that the run asks of this site (32 where the site profile leaves it
+    alone); a method may leave a site in float all the same.
     """
 
     def __init__(self, qtype: QType, observer: Observer, gradient: Gradient = "ste") -> None:
@@ -36,11 +39,21 @@ class Quantizer(nn.Module):
         self.state: State = "on"
         self.share = 1.0
         self.where: Where | None = None
+        self.asked = qtype.bits
         self.recorder: Recorder | None = None
 
     def qparams(self) -> QParams:
         """Step and zero point of the range observed so far."""
         return scale_zero_point(*self.observer.range(), self.qtype)
+
+    def grid(self, x: Tensor) -> Grid | None:
+        """The levels of values x [rows, ...] in evaluation; None where there is no grid (float, a codebook)."""
+        return None if self.qtype.is_float else Grid.of(self.qparams(), self.qtype)
+
+    def mean_bits(self, x: Tensor) -> float:
+        """Bits a value takes at this site in evaluation, mean over values x [rows, ...]."""
+        grid = self.grid(x)
+        return float(self.qtype.bits) if grid is None else grid.bits.mean().item()
 
     def range(self) -> tuple[float, float]:
         """Ends of the range that the step is made of."""
@@ -64,19 +77,19 @@ class Quantizer(nn.Module):
             return x
         protected = None if rows is None else Protected(rows, ptr)
         if self.training or self.state == "observe":
-            self.observe(x, protected)
+            self.observe(x, protected, ptr)
         if self.state == "observe":
             return x
-        out = self.fake_quantized(x, protected)
+        out = self.fake_quantized(x, protected, ptr)
         if self.training and self.share < 1:  # the elements that stay in this step are drawn anew each time
             out = torch.where(torch.rand_like(x) >= self.share, x, out)
         return out
 
-    def observe(self, x: Tensor, protected: Protected | None) -> None:
-        """Takes the values of one step into the range."""
+    def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
+        """Takes the values of one step into the range. `ptr` [rows + 1]: where rows begin when x are those of a CSR."""
         self.observer.observe(x, protected)
 
-    def fake_quantized(self, x: Tensor, protected: Protected | None) -> Tensor:
+    def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:
         """x^, protected rows as they are."""
         return fake_quantize(x, self.qparams(), self.qtype, self.gradient, protected)
 

@@ -10,6 +10,7 @@ from dqviz.analysis import SiteView, accuracy_by_degree, analyse, protection
 from dqviz.analysis.accuracy import wilson
 from dqviz.analysis.bins import degree_bins, degree_groups
 from dqviz.analysis.tables import occupation, sqnr_db
+from dqviz.analysis.view import OwnGrids
 from dqviz.columns import TABLES, error_column
 from dqviz.errors import BadInput
 from tests.analysis.analysis_examples import untouched
@@ -28,7 +29,7 @@ def by_hand(**fields: object) -> SiteView:
 
 def test_tables_have_exactly_the_columns_of_the_contract() -> None:
     tables = analyse([by_hand(), untouched(X)], DEGREE)
-    for name in ("degree", "growth", "aggregation", "histograms", "quantiles", "ranges"):
+    for name in ("degree", "growth", "aggregation", "histograms", "quantiles", "ranges", "widths"):
         assert list(tables[name].columns) == [column.value for column in TABLES[name]]
 
 
@@ -218,3 +219,21 @@ def test_logarithms_of_nothing() -> None:
     assert np.isnan(sqnr_db(1.0, 0.0))
     assert np.isnan(sqnr_db(0.0, 1.0))
     assert occupation(np.array([4, 4, 0, 0])) == (2.0, 1.0)
+
+
+def test_rows_with_grids_of_their_own_by_hand() -> None:
+    """Rows of steps 1 and 2, ends +-1 and +-2; degrees 1 and 4 fall in bins of their own once five nodes share them."""
+    steps = np.repeat([1.0, 2.0], 5)[:, None]
+    own = OwnGrids(-steps, steps, steps, np.repeat([2.0, 3.0], 5)[:, None])
+    x = np.tile([[0.75, 3.0]], (10, 1))
+    xq = np.where(steps == 1, [[1.0, 1.0]], [[0.0, 2.0]])
+    tables = analyse([by_hand(x=x, xq=xq, own=own, bits=3, lo=-2.0, hi=2.0, scale=float(np.sqrt(2.5)))],
+                     np.repeat([1, 4], 5))  # fmt: skip
+    widths, degree = tables["widths"], tables["degree"]
+    assert widths["mean_bits"].tolist() == [2.0, 3.0]
+    assert widths["mean_step"].tolist() == [1.0, 2.0]
+    local = degree[degree["kind"] == "local"]
+    assert local["mse_rounding"].tolist() == pytest.approx([0.0625 / 2, 0.5625 / 2])
+    assert local["mse_clipping"].tolist() == pytest.approx([4.0 / 2, 1.0 / 2])
+    assert local["rmse_scale"].tolist() == pytest.approx([np.sqrt(4.0625 / 2), np.sqrt(1.5625 / 2) / 2])
+    assert tables["ranges"]["levels_used"].isna().all()

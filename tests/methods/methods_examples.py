@@ -56,7 +56,11 @@ def build(arch: str, method: str, kind: Any, profile: Any = "paper", bits: Any =
     """An untrained quantized network, two layers, the same first weights for every method."""
     torch.manual_seed(0)
     model = archs.make(arch, FEATURES, CLASSES, kind, {"hidden": 8, "dropout": 0.0})
-    return quantize(model, make(method), bits, profile)
+    chosen = make(method)
+    if kind == "node":
+        x, edge_index = batch(kind)
+        chosen.scene.show(x.size(0), edge_index)
+    return quantize(model, chosen, bits, profile)
 
 
 def all_protected(in_degree: Tensor, group: Tensor | None) -> Tensor:

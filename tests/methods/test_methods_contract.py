@@ -80,14 +80,16 @@ def test_quantizers_off_is_full_precision(arch: str, method: str, kind: str, pro
 @every
 def test_values_lie_on_the_integer_grid(arch: str, method: str, kind: str, profile: str) -> None:
     seen = record(trained(arch, method, kind, profile), kind)
-    quantized = [(q, out) for q, _, out in seen if not q.qtype.is_float]
+    quantized = [(q, x, out) for q, x, out in seen if not q.qtype.is_float]
     assert bool(quantized) == (method != "fp32")
-    for quantizer, out in quantized:
-        params, qtype = quantizer.qparams(), quantizer.qtype
-        codes = (out.double() / params.scale).round() + params.zero_point
-        assert torch.equal(((codes - params.zero_point) * params.scale).float(), out), quantizer.key
-        assert qtype.qmin <= codes.min() <= codes.max() <= qtype.qmax, quantizer.key
-        assert quantizer.observer.seen, quantizer.key
+    for quantizer, x, out in quantized:
+        grid = quantizer.grid(x)
+        assert grid is not None, quantizer.key
+        step = grid.step.double()
+        codes = (out.double() / step).round() + grid.zero
+        assert torch.equal(((codes - grid.zero) * step).float(), out), quantizer.key
+        assert ((grid.low <= codes) & (codes <= grid.high)).all(), quantizer.key
+        assert quantizer.mean_bits(x) == grid.bits.mean(), quantizer.key
 
 
 @every

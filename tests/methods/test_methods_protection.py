@@ -14,7 +14,7 @@ from dqviz import methods
 from dqviz.errors import BadInput
 from dqviz.methods.dq import protection_probability
 from dqviz.quant import quantize, quantizers
-from dqviz.quant.guard import in_degree
+from dqviz.quant.scene import in_degree
 
 
 def test_probability_by_hand() -> None:

@@ -13,7 +13,8 @@ from torch_geometric.nn import TransformerConv
 from dqviz import methods
 from dqviz.quant import QuantLinear, Site, quantize, quantizers, twin
 from dqviz.quant.convert import set_state
-from dqviz.quant.guard import Protection, in_degree
+from dqviz.quant.guard import Protection
+from dqviz.quant.scene import in_degree
 from dqviz.quant.where import Where
 
 MLP = ["mlp1/input", "mlp1/weight", "mlp1/feature", "mlp2/input", "mlp2/weight", "mlp2/feature"]

@@ -1,0 +1,57 @@
+"""How many bits a network's values take: on features, on all tensors, and what the features weigh together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dqviz.quant.qtype import FLOAT_BITS
+from dqviz.quant.where import NODE_SITES, Site
+from dqviz.training import Recorded
+
+
+def sizes(recorded: Sequence[Recorded], x: Tensor) -> dict[str, float | None]:
+    """Mean bits and bytes over what one pass of the data set's features `x` met.
+
+    `feature_bits`: bits of a quantized feature, over the rows of nodes between the layers. `tensor_bits`: bits of a
+    value over all sites that the profile names, weights and the data set's own features included; what a method leaves
+    in float there counts 32. `feature_bytes`: the rows of nodes at those sites, at their bits. The data set's own
+    features are part of `tensor_bits` only; of sparse rows the stored values count. None without such a site.
+    """
+    named = [one for one in recorded if one.quantizer.asked < FLOAT_BITS]
+    features = [one for one in named if of_nodes(one) and not same(one.x, x)]
+    quantized = [one for one in features if not one.quantizer.qtype.is_float]
+    return {
+        "feature_bits": mean_bits(quantized),
+        "tensor_bits": mean_bits(named),
+        "feature_bytes": sum(count(one) * bits(one) for one in features) / 8 if features else None,
+    }
+
+
+def of_nodes(one: Recorded) -> bool:
+    """Rows of nodes, not of edges, weights or graphs."""
+    where = one.quantizer.where
+    return where is not None and where.site in NODE_SITES - {Site.ALPHA} and one.node is None
+
+
+def same(values: Tensor, x: Tensor) -> bool:
+    """Whether a site's values are the data set's own, not a result."""
+    if values.layout != x.layout or values.shape != x.shape:
+        return False
+    stored = (values.values(), x.values()) if x.layout == torch.sparse_csr else (values, x)
+    return stored[0].data_ptr() == stored[1].data_ptr()
+
+
+def mean_bits(sites: Sequence[Recorded]) -> float | None:
+    values = sum(map(count, sites))
+    return sum(count(one) * bits(one) for one in sites) / values if values else None
+
+
+def count(one: Recorded) -> int:
+    return one.x.values().numel() if one.x.layout == torch.sparse_csr else one.x.numel()
+
+
+def bits(one: Recorded) -> float:
+    return one.quantizer.mean_bits(one.x)
