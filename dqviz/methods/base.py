@@ -39,11 +39,13 @@ class Method:
 
     A method overrides what it does differently; one object belongs to one network. `training_state` is the quantizers'
     state while the weights are trained ("off" for post-training quantization, which calibrates afterwards:
-    `calibrates`). `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by one.
+    `calibrates`). `batch_nodes`: nodes of a training batch of a node task, the rest of the graph being seen through
+    what the quantizers know of it; 0: the whole graph. `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by one.
     """
 
     training_state: State = "on"
     calibrates = False
+    batch_nodes = 0
 
     def __init__(self, settings: RangeSettings) -> None:
         self.settings = settings

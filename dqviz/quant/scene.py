@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from dqviz.quant.part import Part
 
 
 class Scene:
     """Edges and in-degree of the graph of this forward pass; the guard shows it before each one.
 
     A node task's graph is shown before its sites are made as well, so that a site may have parameters for each node;
-    before that, and in a graph task until the first pass, `num_nodes` is 0.
+    before that, and in a graph task until the first pass, `num_nodes` is 0. `part` says which part of the graph is
+    shown where it is not all of it.
     """
 
     def __init__(self) -> None:
         self.num_nodes = 0
+        self.part: Part | None = None
         self.edge_index: Tensor | None = None
         self.batch: Tensor | None = None
         self._in_degree: Tensor | None = None
@@ -24,6 +33,15 @@ class Scene:
         if self.edge_index is not edge_index or self.num_nodes != num_nodes:
             self.num_nodes, self.edge_index, self._in_degree = num_nodes, edge_index, None
         self.batch = batch
+
+    @contextmanager
+    def within(self, part: Part | None) -> Iterator[None]:
+        """The forward passes in the body show this part of the graph; None: all of it."""
+        self.part = part
+        try:
+            yield
+        finally:
+            self.part = None
 
     @property
     def in_degree(self) -> Tensor:

@@ -14,7 +14,9 @@ from torch.nn.utils import parametrize
 from torch_geometric.nn import GATConv, GCNConv, GINConv, MessagePassing, SAGEConv
 
 from dqviz.quant import gathered
+from dqviz.quant.codebook import Codebook
 from dqviz.quant.guard import Shield
+from dqviz.quant.part import Part
 from dqviz.quant.quantizer import Quantizer
 from dqviz.quant.where import Site, Where
 
@@ -25,9 +27,14 @@ MakeQuantizer = Callable[[Where], Quantizer]
 
 
 class Sites(nn.Module):
-    """Quantizers of one message-passing layer. Subclasses say which sites their layer has and hook them."""
+    """Quantizers of one message-passing layer. Subclasses say which sites their layer has and hook them.
+
+    A codebook at MESSAGE stands on the rows that nodes send, whatever the layer does to a row on its way along an edge,
+    so that a node knows its neighbours by their codewords and itself exactly.
+    """
 
     aggregate: Quantizer
+    message: Quantizer
     update: Quantizer
     paper: frozenset[Site]  # sites quantized in profile `paper`
     integer: frozenset[Site]  # sites quantized in profile `integer`
@@ -39,14 +46,43 @@ class Sites(nn.Module):
         self.edges: Tensor | None = None
         self.target: Tensor | None = None
         self.sender: Tensor | None = None
+        self.rows: Tensor | None = None
         self.aggregate = make(Where(layer, "", Site.AGGREGATE))
         self.update = make(Where(layer, "", Site.UPDATE))
 
     def attach(self, conv: MessagePassing) -> None:
         """Hooks this layer. The layer must get a dense edge_index, or message hooks would not fire."""
+        if self.book is not None:
+            self.book.fit(self.sent_channels(conv))
         conv.register_propagate_forward_pre_hook(self.on_propagate)
         conv.register_aggregate_forward_hook(self.on_aggregate)
         conv.register_forward_hook(self.on_output)
+
+    @property
+    def book(self) -> Codebook | None:
+        """The codebook at MESSAGE, where there is one."""
+        return self.message if isinstance(self.message, Codebook) else None
+
+    @property
+    def part(self) -> Part | None:
+        """The part of a graph that passes through the network, where it is not all of it."""
+        return None if self.book is None else self.book.part
+
+    def sent_channels(self, conv: Any) -> int:
+        """Channels of a row that is sent."""
+        raise NotImplementedError
+
+    def leaving_weights(self, part: Part) -> Tensor:
+        """[num_leaving]: what a row that leaves the part is multiplied by on its way into the target's sum."""
+        raise NotImplementedError
+
+    def shown(self, x: Tensor) -> Tensor:
+        """What neighbours see of rows x: quantized; in a part of a graph x, then the codewords of the nodes outside."""
+        book, part = self.book, self.part
+        self.rows = x
+        if book is None or part is None:
+            return self.message(x, self.shield.rows)  # type: ignore[no-any-return]
+        return torch.cat([x, book.around(x, part, self.leaving_weights(part))])
 
     def on_propagate(self, conv: nn.Module, inputs: Any) -> Any:
         edge_index, size, kwargs = inputs
@@ -65,6 +101,9 @@ class Sites(nn.Module):
         return kwargs
 
     def on_aggregate(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
+        if self.book is not None and self.rows is not None:
+            self.book.listen(self.rows, out)
+            self.rows = None
         return self.aggregate(out, self.shield.rows)  # type: ignore[no-any-return]
 
     def on_output(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
@@ -79,20 +118,38 @@ class Sites(nn.Module):
 class EdgeSites(Sites):
     """Layers whose message is an edge coefficient times the source row (GCN, GAT): MESSAGE is an edge's."""
 
-    message: Quantizer
     norm: Quantizer
 
     def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
         super().__init__(layer, profile, make, shield)
         self.norm = make(Where(layer, "", Site.NORM))
         self.message = make(Where(layer, "", Site.MESSAGE))
+        self.routes: tuple[Tensor, Tensor] | None = None
 
     def attach(self, conv: MessagePassing) -> None:
         super().attach(conv)
-        conv.register_message_forward_hook(self.on_message)
+        if self.book is None:
+            conv.register_message_forward_hook(self.on_message)
 
     def on_message(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
         return self.message(out, self.protected_edges(), self.target)  # type: ignore[no-any-return]
+
+    @property
+    def apart(self) -> bool:
+        """Whether a row and its codeword differ in a whole graph: self-loops take the one, all other edges the other."""
+        return self.book is not None and self.part is None and not self.book.passes(self.shield.rows)
+
+    def table(self, x: Tensor) -> Tensor:
+        """Rows that edges take: x, then what neighbours see in its place (in a part: of the nodes outside)."""
+        seen = self.shown(x)
+        return torch.cat([x, seen]) if self.apart else seen
+
+    def routed(self, edge_index: Tensor, num_nodes: int) -> Tensor:
+        """Edges between two nodes take the table's second half. The same edges again cost nothing."""
+        if self.routes is None or self.routes[0] is not edge_index:
+            source, target = edge_index
+            self.routes = edge_index, torch.stack([source + num_nodes * (source != target), target])
+        return self.routes[1]
 
 
 class WeightedSites(EdgeSites):
@@ -101,8 +158,42 @@ class WeightedSites(EdgeSites):
     paper = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE, Site.NORM, Site.MESSAGE, Site.AGGREGATE, Site.UPDATE})
     integer = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE, Site.NORM})
 
+    def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
+        super().__init__(layer, profile, make, shield)
+        self.whole: Any = None
+
+    def attach(self, conv: MessagePassing) -> None:
+        super().attach(conv)
+        if self.book is not None:
+            conv.register_forward_pre_hook(self.on_enter)
+
+    def on_enter(self, conv: Any, inputs: Any) -> None:
+        """A part's coefficients are those of the whole graph; what the layer remembers of that is laid aside."""
+        if self.part is not None:
+            self.whole, conv._cached_edge_index = conv._cached_edge_index, self.part.normalised
+
+    def on_output(self, conv: Any, inputs: Any, out: Tensor) -> Tensor:
+        if self.part is not None:
+            self.whole, conv._cached_edge_index = None, self.whole
+        return super().on_output(conv, inputs, out)
+
+    def on_propagate(self, conv: nn.Module, inputs: Any) -> Any:
+        edge_index, size, kwargs = super().on_propagate(conv, inputs)
+        if self.book is None:
+            return edge_index, size, kwargs
+        x = kwargs["x"]
+        edges = self.routed(edge_index, x.size(0)) if self.apart else edge_index
+        return edges, size, {**kwargs, "x": (self.table(x), x)}
+
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         return {**kwargs, "edge_weight": self.norm(kwargs["edge_weight"])}
+
+    def sent_channels(self, conv: Any) -> int:
+        return int(conv.out_channels)
+
+    def leaving_weights(self, part: Part) -> Tensor:
+        sender, target = part.leaving
+        return part.symmetric(sender, target + part.rows)
 
 
 class AttentionSites(EdgeSites):
@@ -126,6 +217,28 @@ class AttentionSites(EdgeSites):
             quantizer = self.make(Where(self.layer, part, Site.ATTENTION))
             parametrize.register_parametrization(conv, name, quantizer, unsafe=True)
         del self.make
+        if self.book is not None:
+            conv.register_forward_pre_hook(self.on_enter)
+            conv.lin.register_forward_hook(self.on_rows)
+
+    def on_enter(self, conv: nn.Module, inputs: Any) -> Any:
+        x, edge_index = inputs
+        return (x, self.routed(edge_index, x.size(0))) if self.apart else None
+
+    def on_rows(self, lin: nn.Module, inputs: Any, out: Tensor) -> Tensor:
+        """Logits are made of the rows that edges take: of codewords where neighbours are."""
+        return self.table(out)
+
+    def on_aggregate(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
+        """Codewords are no nodes: what comes after the rows is dropped."""
+        return super().on_aggregate(conv, inputs, out if self.rows is None else out[: len(self.rows)])
+
+    def sent_channels(self, conv: Any) -> int:
+        return int(conv.heads * conv.out_channels)
+
+    def leaving_weights(self, part: Part) -> Tensor:
+        """The attention that targets outside pay is not known here: all their neighbours and they themselves alike."""
+        return 1 / (part.degree[part.rows + part.leaving[1]] + 1).float()
 
     def on_logits(self, conv: nn.Module, inputs: Any) -> Any:
         """Paper: the logit of each edge. Integer: its two halves in one scale, so that their codes add as integers."""
@@ -152,7 +265,6 @@ class GatherSites(Sites):
     row (GIN's (1 + eps) x, SAGE's root term) uses the same codes.
     """
 
-    message: Quantizer
     paper = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE, Site.MESSAGE, Site.AGGREGATE, Site.UPDATE})
     integer = frozenset({Site.INPUT, Site.WEIGHT, Site.MESSAGE})
 
@@ -162,17 +274,24 @@ class GatherSites(Sites):
 
     def attach(self, conv: MessagePassing) -> None:
         super().attach(conv)
-        if self.profile == "integer":
+        if self.profile == "integer" and self.book is None:
             conv.register_forward_pre_hook(self.on_input)
 
     def on_input(self, conv: nn.Module, inputs: Any) -> Any:
         return (self.message(inputs[0], self.shield.rows), *inputs[1:])
 
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if self.profile == "integer":
+        if self.profile == "integer" and self.book is None:
             return kwargs
         source, target = kwargs["x"]
-        return {**kwargs, "x": (self.message(source, self.shield.rows), target)}
+        return {**kwargs, "x": (self.shown(source), target)}
+
+    def sent_channels(self, conv: Any) -> int:
+        return int(conv.in_channels)
+
+    def leaving_weights(self, part: Part) -> Tensor:
+        """SAGE takes the mean of all that a target receives."""
+        return 1 / part.received[part.rows + part.leaving[1]].float()
 
 
 class SumSites(GatherSites):
@@ -185,8 +304,14 @@ class SumSites(GatherSites):
 
     def attach(self, conv: MessagePassing) -> None:
         super().attach(conv)
-        conv.takes_csr = True
+        conv.takes_csr = self.book is None  # the codeword of a zero need not be zero
         conv.register_forward_pre_hook(self.on_rows)
+
+    def sent_channels(self, conv: Any) -> int:
+        return int(next(conv.nn.parameters()).size(1))
+
+    def leaving_weights(self, part: Part) -> Tensor:
+        return torch.ones(part.leaving.size(1))
 
     def on_rows(self, conv: nn.Module, inputs: Any) -> Any:
         """CSR: the layer is told of no own row; it is added to the sum, which the layer does not see before either."""

@@ -1,4 +1,4 @@
-"""Batches: a node task is one batch with an index of scored nodes; a graph task is batches of whole graphs."""
+"""Batches: a node task is one batch with an index of scored nodes, or parts of the graph; a graph task whole graphs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Batch as PygBatch
 
 from dqviz.data.task import Task
+from dqviz.quant.part import Divided, Part
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Batch:
     """What one forward pass takes, and which of its rows are scored.
 
     x [num_nodes, num_features] dense or CSR; edge_index [2, num_edges]; batch [num_nodes] or None (node tasks);
-    y [num_rows] classes of all rows; scored [k] rows that count (all graphs of a graph batch).
+    y [num_rows] classes of all rows; scored [k] rows that count (all graphs of a graph batch). `part`: which nodes the
+    rows are where they are not all of a node task's. `weight`: of the mean loss of the scored rows.
     """
 
     x: Tensor
@@ -25,6 +28,8 @@ class Batch:
     batch: Tensor | None
     y: Tensor
     scored: Tensor
+    part: Part | None = None
+    weight: float = 1.0
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -49,23 +54,58 @@ def collate(task: Task, index: Sequence[int]) -> Batch:
     return Batch(merged.x, merged.edge_index, merged.batch, merged.y.view(-1), torch.arange(len(index)))
 
 
-class Feed:
-    """Batches of a task; those that do not change between epochs are made once."""
+def rows_of(x: Tensor, index: Tensor) -> Tensor:
+    """Rows `index` [k] of dense or CSR x, as x is."""
+    if x.layout != torch.sparse_csr:
+        return x.index_select(0, index)
+    crow = x.crow_indices()
+    first, counts = crow[index], crow.diff()[index]
+    ptr = F.pad(counts.cumsum(0), (1, 0))
+    stored = torch.arange(int(ptr[-1])) + (first - ptr[:-1]).repeat_interleave(counts)
+    return torch.sparse_csr_tensor(ptr, x.col_indices()[stored], x.values()[stored], (index.numel(), x.size(1)),
+                                   check_invariants=False)  # fmt: skip
 
-    def __init__(self, task: Task, batch_size: int) -> None:
+
+class Feed:
+    """Batches of a task; those that do not change between epochs are made once.
+
+    `batch_nodes`: a node task is trained on parts of so many nodes; 0: on the whole graph.
+    """
+
+    def __init__(self, task: Task, batch_size: int, batch_nodes: int = 0) -> None:
         self.task = task
         self.batch_size = batch_size
+        self.batch_nodes = batch_nodes
         self._fixed: dict[str, list[Batch]] = {}
+        self._divided: Divided | None = None
 
     def training(self) -> Iterator[Batch]:
-        """One epoch of training batches; graphs are shuffled by torch's global generator."""
+        """One epoch of training batches; graphs and nodes are shuffled by torch's global generator."""
         if self.task.kind == "node":
-            yield from self.split("train")
+            in_parts = 0 < self.batch_nodes < self.task.graphs[0].x.size(0)
+            yield from self.parts() if in_parts else self.split("train")
             return
         members = split_index(self.task, "train")
         order = members[torch.randperm(members.numel())]
         for chunk in torch.split(order, self.batch_size):
             yield collate(self.task, chunk.tolist())
+
+    def parts(self) -> Iterator[Batch]:
+        """All nodes, each in one of parts of about equal size.
+
+        Losses are weighted so that their mean over the parts is the mean over all training nodes: what a codeword
+        remembers of one part's gradient is then in the unit of every other's.
+        """
+        data, trained_on = self.task.graphs[0], self.task.splits["train"]
+        self._divided = self._divided or Divided(data.edge_index, data.x.size(0))
+        order = torch.randperm(data.x.size(0))
+        chunks = order.tensor_split(-(-order.numel() // self.batch_nodes))
+        per_part = int(trained_on.sum()) / len(chunks)
+        for nodes in chunks:
+            part = self._divided.part(nodes)
+            scored = trained_on[nodes].nonzero().flatten()
+            yield Batch(rows_of(data.x, nodes), part.edge_index, None, data.y[nodes], scored, part,
+                        scored.numel() / per_part)  # fmt: skip
 
     def split(self, split: str) -> list[Batch]:
         """Batches of a split in fixed order."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from dqviz.data.task import Task
 from dqviz.errors import Cancelled, Diverged
@@ -79,7 +79,7 @@ class Epochs:
 
     def __init__(self, model: nn.Module, task: Task, method: Method, optimizer: Optimizer, ranges: RangeLog) -> None:
         self.model, self.method, self.settings, self.ranges = model, method, optimizer, ranges
-        self.feed = Feed(task, optimizer.batch_size)
+        self.feed = Feed(task, optimizer.batch_size, method.batch_nodes)
         groups = method.parameter_groups(model, optimizer.lr, optimizer.weight_decay)
         self.adam = torch.optim.Adam(groups, fused=True)
         self.rates = [group["lr"] for group in self.adam.param_groups]
@@ -133,9 +133,10 @@ class Epochs:
 
     def step(self, batch: Batch, epoch: int) -> tuple[float, float]:
         self.adam.zero_grad(set_to_none=True)
-        logits = self.model(*batch.inputs)[batch.scored]
+        with self.method.scene.within(batch.part):
+            logits = self.model(*batch.inputs)[batch.scored]
         y = batch.y[batch.scored]
-        loss = F.cross_entropy(logits, y)
+        loss = loss_of(logits, y, batch.weight)
         penalty = self.method.penalty(self.model)
         if penalty is not None:
             loss = loss + penalty
@@ -187,6 +188,11 @@ class Epochs:
         guard: Any = self.model.guard
         guard.counts, guard.steps = state["protected"], state["draws"]
         return len(self.trained.history)
+
+
+def loss_of(logits: Tensor, y: Tensor, weight: float) -> Tensor:
+    """Weighted mean cross-entropy of logits [k, num_classes]; 0 of none, with a way back all the same."""
+    return weight * F.cross_entropy(logits, y) if y.numel() else logits.sum()
 
 
 @torch.no_grad()
