@@ -39,8 +39,9 @@ class Method:
 
     A method overrides what it does differently; one object belongs to one network. `training_state` is the quantizers'
     state while the weights are trained ("off" for post-training quantization, which calibrates afterwards:
-    `calibrates`). `batch_nodes`: nodes of a training batch of a node task, the rest of the graph being seen through
-    what the quantizers know of it; 0: the whole graph. `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by one.
+    `calibrates`). `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by one.
+    `batch_nodes`: nodes of a training batch of a node task, the rest of the graph being seen through what the
+    quantizers know of it; 0: the whole graph. `penalty` is asked for once after each forward pass of the training.
     """
 
     training_state: State = "on"

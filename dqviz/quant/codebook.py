@@ -15,6 +15,7 @@ row is replaced by the codeword whose feature half is nearest, straight through.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -72,6 +73,10 @@ class Codebook(Quantizer):
         self.register_buffer("assigned", none_yet)
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
 
+    def another(self) -> Codebook:
+        """An empty one with the same settings."""
+        return Codebook(self.scene, self.size, self.decay, self.momentum, self.patience)
+
     @property
     def part(self) -> Part | None:
         """The part of a graph that passes through the network, or None: a whole graph does."""
@@ -112,34 +117,28 @@ class Codebook(Quantizer):
         found = picked(with_mean, self.assigned[:, part.outside].long()) * self.scale + self.mean[:, None]
         return joined(found[..., :WIDTH], self.channels), joined(found[..., WIDTH:], self.channels)
 
-    def around(self, x: Tensor, part: Part, weights: Tensor) -> Tensor:
-        """What the rows x [rows, ...] of a part see of the nodes outside [others, ...]; keeps what those return.
-
-        `weights` [num_leaving] are those of the edges out of the part. Returned is the sum over targets outside of what
-        they get from the rows times their gradient, less its own value: the backward pass is all that it is for.
-        """
-        features, gradients = self.outside(part)
-        sender, target = part.leaving
-        rows = x.flatten(1)
-        back = torch.zeros_like(rows).index_add_(0, sender, gradients[target] * weights[:, None])
-        got = (rows * back).sum()
+    def give_back(self, x: Tensor, gradient: Tensor) -> None:
+        """Keeps a term of the loss that gives rows x this gradient [rows, channels]; its own value is 0."""
+        got = (x * gradient).sum()
         self.returned = got - got.detach() if got.requires_grad else None
-        return features.view(-1, *x.shape[1:])
 
     def take_returned(self) -> Tensor | None:
-        """What the last part was returned, once."""
+        """What nodes outside the last part give back, once."""
         returned, self.returned = self.returned, None
         return returned
 
-    def listen(self, x: Tensor, out: Tensor) -> None:
-        """Learns rows x, once the backward pass tells the gradient of what their nodes got, `out` (rows in order)."""
+    def listen(self, x: Tensor, out: Tensor, told: Callable[[Tensor], Tensor] = torch.Tensor.detach) -> None:
+        """Learns rows x, once the backward pass tells the gradient of what their nodes got, `out`.
+
+        `told` makes of that gradient what goes beside the rows.
+        """
         if not (self.training and self.state == "on" and torch.is_grad_enabled()):
             return
         rows, nodes = x.detach().flatten(1), None if self.part is None else self.part.nodes
         if not out.requires_grad:  # the data set's own features are sent, and nobody asks for their gradient
             self.learn(rows, torch.zeros_like(rows), nodes)
             return
-        out.register_hook(lambda grad: self.learn(rows, grad.flatten(1), nodes))  # type: ignore[no-untyped-call]
+        out.register_hook(lambda grad: self.learn(rows, told(grad).flatten(1), nodes))  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def learn(self, x: Tensor, grad: Tensor, nodes: Tensor | None = None) -> None:

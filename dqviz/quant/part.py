@@ -17,7 +17,8 @@ class Part:
 
     edge_index [2, num_arriving]: every edge into the part; the target is a row, the sender a row or, counted on from
     `rows`, a place in `outside`. leaving [2, num_leaving]: every edge out of the part; the sender's row, the target's
-    place in `outside`. degree, received [rows + others]: incoming edges in the whole graph, without self-loops and with.
+    place in `outside`. degree, received [rows + others]: incoming edges in the whole graph, the former without
+    self-loops.
     """
 
     nodes: Tensor

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch_geometric.nn import GATConv, GCNConv, GINConv, MessagePassing, SAGEConv
 
-from dqviz.quant import gathered
+from dqviz.quant import attention, gathered
 from dqviz.quant.codebook import Codebook
 from dqviz.quant.guard import Shield
 from dqviz.quant.part import Part
@@ -82,7 +82,14 @@ class Sites(nn.Module):
         self.rows = x
         if book is None or part is None:
             return self.message(x, self.shield.rows)  # type: ignore[no-any-return]
-        return torch.cat([x, book.around(x, part, self.leaving_weights(part))])
+        features, gradients = book.outside(part)
+        book.give_back(x, self.way_back(x.detach(), features, gradients, part))
+        return torch.cat([x, features])
+
+    def way_back(self, x: Tensor, features: Tensor, gradients: Tensor, part: Part) -> Tensor:
+        """Gradient [rows, channels] by rows x of what nodes outside get of them; their codewords [others, channels]."""
+        sender, target = part.leaving
+        return torch.zeros_like(x).index_add_(0, sender, gradients[target] * self.leaving_weights(part)[:, None])
 
     def on_propagate(self, conv: nn.Module, inputs: Any) -> Any:
         edge_index, size, kwargs = inputs
@@ -136,7 +143,7 @@ class EdgeSites(Sites):
 
     @property
     def apart(self) -> bool:
-        """Whether a row and its codeword differ in a whole graph: self-loops take the one, all other edges the other."""
+        """Whether self-loops take rows and all other edges codewords: in a whole graph, when the codebook is in use."""
         return self.book is not None and self.part is None and not self.book.passes(self.shield.rows)
 
     def table(self, x: Tensor) -> Tensor:
@@ -207,6 +214,10 @@ class AttentionSites(EdgeSites):
         self.alpha = make(Where(layer, "", Site.ALPHA))
         self.make = make
         self.layer = layer
+        if self.book is not None:
+            self.shares = self.book.another()
+        self.pays: tuple[Tensor, Tensor, float] | None = None
+        self.mass: Tensor | None = None
 
     def attach(self, conv: MessagePassing) -> None:
         super().attach(conv)
@@ -218,11 +229,14 @@ class AttentionSites(EdgeSites):
             parametrize.register_parametrization(conv, name, quantizer, unsafe=True)
         del self.make
         if self.book is not None:
+            self.shares.fit(int(conv.heads))
             conv.register_forward_pre_hook(self.on_enter)
             conv.lin.register_forward_hook(self.on_rows)
 
-    def on_enter(self, conv: nn.Module, inputs: Any) -> Any:
+    def on_enter(self, conv: Any, inputs: Any) -> Any:
         x, edge_index = inputs
+        if self.part is not None:
+            self.pays = conv.att_src.detach()[0], conv.att_dst.detach()[0], conv.negative_slope
         return (x, self.routed(edge_index, x.size(0))) if self.apart else None
 
     def on_rows(self, lin: nn.Module, inputs: Any, out: Tensor) -> Tensor:
@@ -231,14 +245,22 @@ class AttentionSites(EdgeSites):
 
     def on_aggregate(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
         """Codewords are no nodes: what comes after the rows is dropped."""
-        return super().on_aggregate(conv, inputs, out if self.rows is None else out[: len(self.rows)])
+        if self.rows is None:
+            return super().on_aggregate(conv, inputs, out)
+        own = out[: len(self.rows)]
+        if self.mass is not None:
+            got = own.detach()
+            self.shares.listen(self.mass[: len(self.rows)], own, lambda grad: (grad * got).sum(-1))
+            self.mass = None
+        return super().on_aggregate(conv, inputs, own)
 
     def sent_channels(self, conv: Any) -> int:
         return int(conv.heads * conv.out_channels)
 
-    def leaving_weights(self, part: Part) -> Tensor:
-        """The attention that targets outside pay is not known here: all their neighbours and they themselves alike."""
-        return 1 / (part.degree[part.rows + part.leaving[1]] + 1).float()
+    def way_back(self, x: Tensor, features: Tensor, gradients: Tensor, part: Part) -> Tensor:
+        """A node outside remembers how much attention it pays in all and g . out, the loss's say about that."""
+        assert self.pays is not None
+        return attention.way_back(x, features, gradients, self.shares.outside(part), part.leaving, *self.pays)
 
     def on_logits(self, conv: nn.Module, inputs: Any) -> Any:
         """Paper: the logit of each edge. Integer: its two halves in one scale, so that their codes add as integers."""
@@ -246,6 +268,8 @@ class AttentionSites(EdgeSites):
         self.remember(edge_index)
         source, target = kwargs["alpha_j"], kwargs["alpha_i"]
         rows = self.protected_edges()
+        if self.part is not None and self.pays is not None:
+            self.mass = attention.mass(source.detach() + target.detach(), edge_index[1], self.pays[2])
         if self.profile == "paper":
             logits = {"alpha_j": self.alpha(source + target, rows, self.target), "alpha_i": None}
         else:
