@@ -18,6 +18,7 @@ from dqviz.integer.lower import Activation, Affine, End, kind_of, product
 from dqviz.integer.ops import Gemm, Op, Quantize
 from dqviz.integer.pools import FRACTION, FixedPool, Pool
 from dqviz.quant import QuantLinear, quantizers
+from dqviz.quant.codebook import Codebook
 
 FIXED_STEPS, FINEST = 1024, 2.0**-20
 """Fixed-point steps of a pool in one step of the classifier's input; the finest one with ELU (4 MB of thresholds)."""
@@ -82,6 +83,8 @@ def plan(model: Any) -> Plan:
 def check(model: Any, convs: Sequence[nn.Module]) -> None:
     if not convs or not any(True for _ in quantizers(model)):
         raise Unavailable("No integer run: the model is not a stack of layers with quantizers.")
+    if any(isinstance(q, Codebook) for q in quantizers(model)):
+        raise Unavailable("No integer run: messages are codewords, which lie on no grid of integers.")
     for conv in convs:
         kind_of(conv)
 

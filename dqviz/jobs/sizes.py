@@ -16,11 +16,12 @@ def sizes(recorded: Sequence[Recorded], x: Tensor) -> dict[str, float | None]:
     """Mean bits and bytes over what one pass of the data set's features `x` met.
 
     `feature_bits`: bits of a quantized feature, over the rows of nodes between the layers. `tensor_bits`: bits of a
-    value over all sites that the profile names, weights and the data set's own features included; what a method leaves
-    in float there counts 32. `feature_bytes`: the rows of nodes at those sites, at their bits. The data set's own
-    features are part of `tensor_bits` only; of sparse rows the stored values count. None without such a site.
+    value over all sites that the profile names or the method quantizes, weights and the data set's own features
+    included; what a method leaves in float at a site that the profile names counts 32. `feature_bytes`: the rows of
+    nodes at those sites, at their bits. The data set's own features are part of `tensor_bits` only; of sparse rows the
+    stored values count. None without such a site.
     """
-    named = [one for one in recorded if one.quantizer.asked < FLOAT_BITS]
+    named = [one for one in recorded if min(one.quantizer.asked, one.quantizer.qtype.bits) < FLOAT_BITS]
     features = [one for one in named if of_nodes(one) and not same(one.x, x)]
     quantized = [one for one in features if not one.quantizer.qtype.is_float]
     return {

@@ -73,4 +73,4 @@ class VqGnn(Method):
 
 ENTRY: Entry[Method] = Entry("vq-gnn", "VQ-GNN: neighbours as codewords, trained in parts of the graph.", VqGnn,
                              VqGnnSettings, cites=("ding2021",),
-                             facts={"label": "VQ-GNN", "quantized": True})  # fmt: skip
+                             facts={"label": "VQ-GNN", "quantized": True, "integer": False})  # fmt: skip

@@ -14,6 +14,7 @@ from torch import nn
 
 from dqviz import integer, methods
 from dqviz import nn as archs
+from dqviz.errors import Unavailable
 from dqviz.methods import METHODS
 from dqviz.quant import QType, Quantizer, Site, quantize, quantizers
 from dqviz.quant.convert import set_state
@@ -21,6 +22,8 @@ from dqviz.quant.learned import LearnedQuantizer
 from dqviz.quant.observers import make_observer
 from dqviz.quant.where import PARAMETERS
 
+INTEGER = [name for name, (method, _) in VARIANTS.items() if METHODS[method].facts.get("integer", method != "fp32")]
+"""Methods whose sites all have integer grids; the others say so in their entry."""
 LEARNED = [name for name in VARIANTS if name.endswith("lsq")]
 
 
@@ -118,8 +121,8 @@ def network(variant: str, arch: str, kind: str, bits: int) -> nn.Module:
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
 @pytest.mark.parametrize("arch", archs.ARCHS.names())
-@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "fp32"])
-def test_every_method_runs_in_integers(variant: str, arch: str, bits: int) -> None:
+@pytest.mark.parametrize("variant", INTEGER)
+def test_every_method_of_integer_grids_runs_in_integers(variant: str, arch: str, bits: int) -> None:
     """Codes of the integer session are those of the fake-quantized network in float64, at 8, 4 and 2 bits."""
     model = network(variant, arch, "node", bits)
     program = integer.plan(model)
@@ -128,6 +131,13 @@ def test_every_method_runs_in_integers(variant: str, arch: str, bits: int) -> No
     expected = doubled_logits(model, x, edge_index)
     close = (logits - expected).abs() <= 1e-4 * expected.abs().max() + 1e-6
     assert close.all()
+
+
+@pytest.mark.parametrize("arch", archs.ARCHS.names())
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in INTEGER])
+def test_the_others_say_why_not(variant: str, arch: str) -> None:
+    with pytest.raises(Unavailable, match=r"^No integer run: [^.]+\.$"):
+        integer.plan(network(variant, arch, "node", 8))
 
 
 def doubled_logits(model: Any, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
