@@ -36,7 +36,7 @@ class VqGnnSettings(RangeSettings):
 
     codewords: int = Field(default=256, ge=2, le=32766, description="Codewords M of each 4 channels of a layer.")
     batch_nodes: int = Field(
-        default=512, ge=0, description="Nodes of a training batch of a node task; 0: the whole graph."
+        default=1024, ge=0, description="Nodes of a training batch of a node task; 0: the whole graph."
     )
     decay: float = Field(default=0.99, gt=0, lt=1, description="Decay of codewords' running means.")
     whitening: float = Field(

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +15,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from training_examples import history, same_state
 
-from dqviz import methods
+from dqviz import data, methods
 from dqviz import nn as archs
 from dqviz.data.task import Task
+from dqviz.errors import Cancelled
+from dqviz.jobs import network as jobs
 from dqviz.methods import Method
 from dqviz.quant import quantize, quantizers
 from dqviz.quant.codebook import Codebook, branches
+from dqviz.quant.part import Divided
+from dqviz.spec import Optimizer, RunSpec, make_spec
+from dqviz.training import Trained, loop, train
 from dqviz.training.batches import Batch, Feed, whole_graph
 
 NODES, FEATURES, CLASSES, PARTS = 30, 6, 3, 5
@@ -32,15 +44,15 @@ def graph(symmetric: bool = True) -> Data:
     return Data(x=x, edge_index=both, y=torch.arange(NODES) % CLASSES)
 
 
-def task(data: Data) -> Task:
+def task(given: Data) -> Task:
     train = torch.arange(NODES) % 4 == 0
-    return Task("ring", "node", [data], FEATURES, CLASSES, {"train": train, "val": ~train, "test": ~train})
+    return Task("ring", "node", [given], FEATURES, CLASSES, {"train": train, "val": ~train, "test": ~train})
 
 
-def network(arch: str, data: Data, **settings: Any) -> tuple[nn.Module, Method]:
+def network(arch: str, given: Data, **settings: Any) -> tuple[nn.Module, Method]:
     """Weights in float, so that nothing but the messages differs from the stock network."""
     method = methods.make("vq-gnn", {"codewords": NODES, "batch_nodes": 7, **settings})
-    method.scene.show(NODES, data.edge_index)
+    method.scene.show(NODES, given.edge_index)
     torch.manual_seed(0)
     model = archs.make(arch, FEATURES, CLASSES, "node", {"hidden": 8, "dropout": 0.0, "layers": 3})
     return quantize(model, method, {"default": 8, "weight": 32, "attention": 32}), method
@@ -107,21 +119,21 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("arch", ["gcn", "gin", "gat", "sage"])
 def test_exact_codewords_give_the_gradient_of_the_whole_graph(arch: str, symmetric: bool) -> None:
     """The mean over parts of logits, losses and gradients is that of the stock network on all of it, to 1e-5."""
-    data = graph(symmetric)
-    model, method = network(arch, data)
-    whole = whole_graph(task(data), "train")
+    given = graph(symmetric)
+    model, method = network(arch, given)
+    whole = whole_graph(task(given), "train")
     sent, got, by_node = passed(model, whole)
     by_node = [PARTS * gradient for gradient in by_node]  # losses of parts are PARTS times as large
     make_exact(books(model), sent, by_node)
     if arch == "gat":
         shares = [conv.sites.shares for conv in model.convs]
-        make_exact(shares, *attention_of(model, sent, got, by_node, data.edge_index))
+        make_exact(shares, *attention_of(model, sent, got, by_node, given.edge_index))
     reference = stock(arch).train()
     expected = reference(*whole.inputs)
     F.cross_entropy(expected[whole.scored], whole.y[whole.scored]).backward()
 
     model.zero_grad()
-    feed = Feed(task(data), 1, method.batch_nodes)
+    feed = Feed(task(given), 1, method.batch_nodes)
     parts = list(feed.training())
     assert len(parts) == PARTS
     assert sorted(torch.cat([batch.part.nodes for batch in parts]).tolist()) == list(range(NODES))
@@ -135,3 +147,95 @@ def test_exact_codewords_give_the_gradient_of_the_whole_graph(arch: str, symmetr
     assert found.keys() == wanted.keys()
     for name, gradient in wanted.items():
         assert torch.allclose(found[name], gradient, atol=1e-5, rtol=1e-4), name
+
+
+def test_an_epoch_of_parts_is_every_node_once_and_its_weights_are_one_on_average() -> None:
+    """CSR rows too; a part without labels has weight 0."""
+    karate = data.load("karate", {})
+    rows = karate.graphs[0].x
+    for x in (rows.to_dense(), rows.to_dense().to_sparse_csr()):
+        given = replace(karate, graphs=[Data(x=x, edge_index=karate.graphs[0].edge_index, y=karate.graphs[0].y)])
+        batches = list(Feed(given, 1, 9).training())
+        nodes = torch.cat([batch.part.nodes for batch in batches])
+        assert torch.equal(torch.cat([batch.x.to_dense() for batch in batches]), x.to_dense()[nodes])
+        assert nodes.sort().values.tolist() == list(range(len(rows)))
+        assert max(len(batch.part.nodes) for batch in batches) <= 9
+        assert sum(batch.weight for batch in batches) == pytest.approx(len(batches))
+        for batch in batches:
+            assert batch.part.nodes[batch.scored].tolist() == [
+                node for node in batch.part.nodes.tolist() if karate.splits["train"][node]
+            ]
+
+
+@pytest.mark.parametrize("size", [0, 34, 1000])
+def test_a_part_of_all_nodes_is_the_whole_graph(size: int) -> None:
+    (batch,) = Feed(data.load("karate", {}), 1, size).training()
+    assert batch.part is None
+    assert batch.weight == 1.0
+
+
+def spec(arch: str) -> RunSpec:
+    return make_spec(dataset="karate", arch=arch, method="vq-gnn", bits=4, arch_settings={"hidden": 8},
+                     method_settings={"batch_nodes": 9, "codewords": 16, "decay": 0.9})  # fmt: skip
+
+
+def trained(arch: str, **more: Any) -> tuple[nn.Module, Trained]:
+    """Karate in parts of 9 nodes; four nodes are labelled, so that some parts have none."""
+    net = jobs.build(spec(arch))
+    return net.model, train(net.model, net.task, net.method, Optimizer(lr=0.02), 6, **more)
+
+
+@pytest.mark.parametrize("arch", archs.ARCHS.names())
+def test_parts_are_repeatable_and_resume_to_the_bit(arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_S", -1.0)
+    whole, expected = trained(arch)
+    again, repeated = trained(arch)
+    assert history(repeated) == history(expected)
+    assert same_state(again, whole)
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(Cancelled):
+        trained(arch, checkpoint_path=checkpoint, should_stop=stop_after(3))
+    torch.manual_seed(99)
+    model, resumed = trained(arch, checkpoint_path=checkpoint)
+    assert history(resumed) == history(expected)
+    assert same_state(model, whole)
+    assert all((book.assigned < book.size).all() for book in books(model))
+
+
+def stop_after(epochs: int) -> Callable[[], bool]:
+    asked = iter([False] * epochs + [True])
+    return lambda: next(asked)
+
+
+def test_codewords_close_in_on_exact_ones() -> None:
+    """A codeword a node, weights that stay: what the outside looks like becomes what it is."""
+    given = graph()
+    model, method = network("gcn", given, codewords=4 * NODES, decay=0.2)
+    feed = Feed(task(given), 1, method.batch_nodes)
+    errors = []
+    for _ in range(30):
+        for batch in feed.training():
+            with method.scene.within(batch.part):
+                logits = model.train()(*batch.inputs)
+            (logits[batch.scored].square().sum() + method.penalty(model)).backward()
+        sent, book = passed(model, whole_graph(task(given), "train"))[0], books(model)[0]
+        everyone = replace(Divided(given.edge_index, NODES).part(torch.tensor([0])), outside=torch.arange(NODES))
+        seen, _ = book.outside(everyone)
+        errors.append(((seen - sent[0]).norm() / sent[0].norm()).item())
+    assert errors[-1] < errors[0] / 3
+
+
+def peak(num_nodes: int, batch_nodes: int) -> int:
+    script = Path(__file__).with_name("peak_of_parts.py")
+    environment = os.environ | {"PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, str(script), str(num_nodes), str(batch_nodes)], env=environment,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot begin anew here")
+def test_memory_of_training_does_not_grow_with_the_graph() -> None:
+    """Beside features and edges; 170,000 nodes in parts need less than 30,000 at once (control: memory is seen)."""
+    arxiv, thrice = peak(170_000, 1000), peak(510_000, 1000)
+    assert thrice < 1.3 * arxiv
+    assert arxiv < 0.7 * peak(30_000, 0)
