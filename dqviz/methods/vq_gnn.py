@@ -1,18 +1,21 @@
 """VQ-GNN: nodes know their neighbours by codewords, so a graph can be trained in parts that fit into memory.
 
-    X_part' = A_in X_part + A_out X~        dL/dX_part = A_in^T G_part + A_back^T G~
+    A_in X_part + A_out X~        dL/dX_part = A_in^T G_part + A_back^T G~
 
 X~ are the feature codewords of the nodes outside the part, G~ their gradient codewords (`dqviz/quant/codebook.py`);
-A_in, A_out and A_back are the edges inside the part, into it and out of it. Per node a layer keeps one small integer
-for each 4 channels. Rows within a part see each other exactly; in evaluation, and where a network is trained on whole
-graphs, every message between two nodes is a codeword and only a node's own row is exact, so that accuracy does not
-depend on how nodes were batched. (The paper's inference goes by batches, exact inside them.)
+A_in, A_out and A_back are the edges inside the part, into it and out of it. A layer keeps one small integer for each
+4 channels of a node, GAT two more codewords for the attention a node pays (`dqviz/quant/attention.py`). Where every
+codeword is exact, the parts give together the gradient of the whole graph.
 
-`bits` are those of the weights (affine, as in `qat`); all other sites stay in float32 and so do the codewords. The
-paper's codewords are those of a layer's input; where a layer multiplies first (GCN, GAT) they are those of the
-product here, which is what is sent. GAT: the attention that a node outside pays to the part is not known and is taken
-as uniform on the way back. Use it for graphs whose training does not fit into memory; it is not a way to fewer bits a
-layer. Source: Ding et al., NeurIPS 2021 (arXiv 2110.14363).
+Rows within a part see each other exactly. In evaluation, and where a network is trained on whole graphs, every message
+between two nodes is a codeword and only a node's own row is exact, so that accuracy does not depend on how nodes were
+batched; the paper's inference goes by batches, exact inside them. That pass over the whole graph takes the memory it
+takes with any method.
+
+`bits` are those of the weights (affine, as in `qat`); codewords and all other sites stay in float32, in both site
+profiles. The paper's codewords are those of a layer's input; where a layer multiplies first (GCN, GAT) they are those
+of the product here, which is what is sent. Use it for graphs whose training does not fit into memory; it is no way to
+integer arithmetic. Source: Ding et al., NeurIPS 2021 (arXiv 2110.14363).
 """
 
 from __future__ import annotations

@@ -11,10 +11,11 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear as PygLinear
 
 from dqviz.quant.guard import Guard, Protection, Shield
+from dqviz.quant.hooks import Profile
 from dqviz.quant.qtype import FLOAT_BITS
 from dqviz.quant.quantizer import Quantizer, State
 from dqviz.quant.scene import Scene
-from dqviz.quant.sites import SITES, Profile
+from dqviz.quant.sites import SITES
 from dqviz.quant.sparse import linear
 from dqviz.quant.where import Site, Where
 
