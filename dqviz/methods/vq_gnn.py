@@ -9,8 +9,8 @@ codeword is exact, the parts give together the gradient of the whole graph.
 
 Rows within a part see each other exactly. In evaluation, and where a network is trained on whole graphs, every message
 between two nodes is a codeword and only a node's own row is exact, so that accuracy does not depend on how nodes were
-batched; the paper's inference goes by batches, exact inside them. That pass over the whole graph takes the memory it
-takes with any method.
+batched; the paper's inference goes by batches, exact inside them. In training a large graph is evaluated part by part
+as well, with the same result; the analyses of a finished run look at the whole graph at once, as with any method.
 
 `bits` are those of the weights (affine, as in `qat`); codewords and all other sites stay in float32, in both site
 profiles. The paper's codewords are those of a layer's input; where a layer multiplies first (GCN, GAT) they are those

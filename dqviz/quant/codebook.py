@@ -15,7 +15,8 @@ row is replaced by the codeword whose feature half is nearest, straight through.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -59,6 +60,8 @@ class Codebook(Quantizer):
         self.decay, self.momentum, self.patience = decay, momentum, patience
         self.channels = 0
         self.returned: Tensor | None = None
+        self.met: Tensor | None = None
+        self.due = False
 
     def fit(self, channels: int) -> None:
         """Makes room for rows of so many channels."""
@@ -103,19 +106,33 @@ class Codebook(Quantizer):
         return out if protected is None else torch.where(protected.mask(x), x, out)
 
     @torch.no_grad()
-    def nearest_rows(self, x: Tensor) -> Tensor:
-        """x [rows, channels] -> the codewords whose feature halves are nearest, as real values."""
-        mean, scale = self.mean[:, None, :WIDTH], self.scale[..., :WIDTH]
-        codes = self.codewords[..., :WIDTH]
-        index = nearest((branches(x) - mean) / scale, codes)
-        return joined(picked(codes, index) * scale + mean, self.channels)
+    def nearest_to(self, x: Tensor) -> Tensor:
+        """Index [branches, rows] of the codewords whose feature halves are nearest to x [rows, channels]."""
+        white = (branches(x) - self.mean[:, None, :WIDTH]) / self.scale[..., :WIDTH]
+        return nearest(white, self.codewords[..., :WIDTH])
 
     @torch.no_grad()
-    def outside(self, part: Part) -> tuple[Tensor, Tensor]:
-        """Features and gradients [others, channels] that the codewords of the nodes outside stand for."""
+    def real(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and gradients [rows, channels] that codewords [branches, rows] stand for; M is the mean node."""
         with_mean = F.pad(self.codewords, (0, 0, 0, 1))
-        found = picked(with_mean, self.assigned[:, part.outside].long()) * self.scale + self.mean[:, None]
+        found = picked(with_mean, index.long()) * self.scale + self.mean[:, None]
         return joined(found[..., :WIDTH], self.channels), joined(found[..., WIDTH:], self.channels)
+
+    def outside(self, part: Part) -> tuple[Tensor, Tensor]:
+        """Features and gradients [others, channels] that the nodes outside were last assigned."""
+        return self.real(self.assigned[:, part.outside])
+
+    def evaluated(self, x: Tensor, part: Part) -> Tensor:
+        """Rows x of a part and the nodes outside it by their nearest codewords [rows + others, ...].
+
+        All are as `met` remembers them; the rows are looked up when it is the codebook's turn (`due`).
+        """
+        if self.met is None:
+            raise RuntimeError("A part of a graph is evaluated only while its nodes are remembered.")
+        if self.due:
+            self.met[:, part.nodes] = self.nearest_to(x.flatten(1)).to(self.met.dtype)
+        features, _ = self.real(self.met[:, torch.cat([part.nodes, part.outside])])
+        return features.view(-1, *x.shape[1:])
 
     def give_back(self, x: Tensor, gradient: Tensor) -> None:
         """Keeps a term of the loss that gives rows x this gradient [rows, channels]; its own value is 0."""
@@ -209,11 +226,34 @@ class Codebook(Quantizer):
 class _Nearest(torch.autograd.Function):
     @staticmethod
     def forward(_ctx: Any, x: Tensor, book: Codebook) -> Tensor:
-        return book.nearest_rows(x.flatten(1)).view_as(x)
+        features, _ = book.real(book.nearest_to(x.flatten(1)))
+        return features.view_as(x)
 
     @staticmethod
     def backward(_ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         return grads[0], None
+
+
+@contextmanager
+def remembering(books: Sequence[Codebook]) -> Iterator[Iterator[Codebook]]:
+    """In the body the nearest codeword of every node of the scene is remembered, from part to part.
+
+    Yields the codebooks one by one; the one yielded last is due.
+    """
+    for book in books:
+        book.met = torch.full_like(book.assigned, book.size)
+    try:
+        yield in_turn(books)
+    finally:
+        for book in books:
+            book.met = None
+
+
+def in_turn(books: Sequence[Codebook]) -> Iterator[Codebook]:
+    for book in books:
+        book.due = True
+        yield book
+        book.due = False
 
 
 def branches(x: Tensor) -> Tensor:

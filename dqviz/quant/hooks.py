@@ -74,13 +74,18 @@ class Sites(nn.Module):
         raise NotImplementedError
 
     def shown(self, x: Tensor) -> Tensor:
-        """What neighbours see of rows x: quantized; in a part of a graph x, then the codewords of the nodes outside."""
+        """What neighbours see of rows x: quantized; in a part of a graph x, then the codewords of the nodes outside.
+
+        In evaluation codewords of the rows as well, so that it does not matter where a graph is cut.
+        """
         book, part = self.book, self.part
         if book is None:
             return self.message(x, self.shield.rows)  # type: ignore[no-any-return]
         self.rows = x
         if part is None:
             return book(x, self.shield.rows)  # type: ignore[no-any-return]
+        if not self.training:
+            return book.evaluated(x, part)
         features, gradients = book.outside(part)
         book.give_back(x, self.way_back(x.detach(), features, gradients, part))
         return torch.cat([x, features])
@@ -142,11 +147,12 @@ class EdgeSites(Sites):
 
     @property
     def apart(self) -> bool:
-        """Whether self-loops take rows and all other edges codewords: in a whole graph, when the codebook is in use."""
-        return self.book is not None and self.part is None and not self.book.passes(self.shield.rows)
+        """Whether self-loops take rows and all other edges codewords: always but in a part that is trained on."""
+        exact = self.part is not None and self.training
+        return self.book is not None and not exact and not self.book.passes(self.shield.rows)
 
     def table(self, x: Tensor) -> Tensor:
-        """Rows that edges take: x, then what neighbours see in its place (in a part: of the nodes outside)."""
+        """Rows that edges take: x, then what neighbours see in its place (of nodes outside a part, in training)."""
         seen = self.shown(x)
         return torch.cat([x, seen]) if self.apart else seen
 

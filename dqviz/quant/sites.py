@@ -92,7 +92,7 @@ class AttentionSites(EdgeSites):
 
     def on_enter(self, conv: Any, inputs: Any) -> Any:
         x, edge_index = inputs
-        if self.part is not None:
+        if self.part is not None and self.training:
             self.pays = conv.att_src.detach()[0], conv.att_dst.detach()[0], conv.negative_slope
         return (x, self.routed(edge_index, x.size(0))) if self.apart else None
 
@@ -125,7 +125,7 @@ class AttentionSites(EdgeSites):
         self.remember(edge_index)
         source, target = kwargs["alpha_j"], kwargs["alpha_i"]
         rows = self.protected_edges()
-        if self.part is not None and self.pays is not None:
+        if self.part is not None and self.training and self.pays is not None:
             self.mass = attention.mass(source.detach() + target.detach(), edge_index[1], self.pays[2])
         if self.profile == "paper":
             logits = {"alpha_j": self.alpha(source + target, rows, self.target), "alpha_i": None}

@@ -82,13 +82,28 @@ class Feed:
     def training(self) -> Iterator[Batch]:
         """One epoch of training batches; graphs and nodes are shuffled by torch's global generator."""
         if self.task.kind == "node":
-            in_parts = 0 < self.batch_nodes < self.task.graphs[0].x.size(0)
-            yield from self.parts() if in_parts else self.split("train")
+            yield from self.parts() if self.in_parts else self.split("train")
             return
         members = split_index(self.task, "train")
         order = members[torch.randperm(members.numel())]
         for chunk in torch.split(order, self.batch_size):
             yield collate(self.task, chunk.tolist())
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether a node task is trained on parts of its graph."""
+        return self.task.kind == "node" and 0 < self.batch_nodes < self.task.graphs[0].x.size(0)
+
+    def pieces(self) -> Iterator[Batch]:
+        """All nodes in their own order, all of them scored."""
+        for nodes in torch.split(torch.arange(self.task.graphs[0].x.size(0)), self.batch_nodes):
+            yield self.part(nodes, torch.arange(nodes.numel()), 1.0)
+
+    def part(self, nodes: Tensor, scored: Tensor, weight: float) -> Batch:
+        data = self.task.graphs[0]
+        self._divided = self._divided or Divided(data.edge_index, data.x.size(0))
+        part = self._divided.part(nodes)
+        return Batch(rows_of(data.x, nodes), part.edge_index, None, data.y[nodes], scored, part, weight)
 
     def parts(self) -> Iterator[Batch]:
         """All nodes, each in one of parts of about equal size.
@@ -96,16 +111,13 @@ class Feed:
         Losses are weighted so that their mean over the parts is the mean over all training nodes: what a codeword
         remembers of one part's gradient is then in the unit of every other's.
         """
-        data, trained_on = self.task.graphs[0], self.task.splits["train"]
-        self._divided = self._divided or Divided(data.edge_index, data.x.size(0))
-        order = torch.randperm(data.x.size(0))
+        trained_on = self.task.splits["train"]
+        order = torch.randperm(trained_on.numel())
         chunks = order.tensor_split(-(-order.numel() // self.batch_nodes))
         per_part = int(trained_on.sum()) / len(chunks)
         for nodes in chunks:
-            part = self._divided.part(nodes)
             scored = trained_on[nodes].nonzero().flatten()
-            yield Batch(rows_of(data.x, nodes), part.edge_index, None, data.y[nodes], scored, part,
-                        scored.numel() / per_part)  # fmt: skip
+            yield self.part(nodes, scored, scored.numel() / per_part)
 
     def split(self, split: str) -> list[Batch]:
         """Batches of a split in fixed order."""

@@ -9,7 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dqviz.quant import quantizers
+from dqviz.quant.codebook import Codebook, remembering
+from dqviz.quant.scene import Scene
 from dqviz.training.batches import Batch, Feed
+
+WHOLE = 50_000
+"""Nodes up to which a graph is evaluated at once; above, the memory of it would be more than the training's."""
 
 
 @dataclass(frozen=True)
@@ -41,5 +47,34 @@ def evaluate(model: nn.Module, feed: Feed, splits: Sequence[str]) -> dict[str, S
     if model.training:
         model.eval()
     batches = {split: feed.split(split)[0] for split in splits}
-    logits = model(*next(iter(batches.values())).inputs)  # one graph, one forward pass for all splits
+    # one graph, one forward pass for all splits
+    logits = in_pieces(model, feed) if by_pieces(feed) else model(*next(iter(batches.values())).inputs)
     return {split: score(logits[b.scored], b.y[b.scored]) for split, b in batches.items()}
+
+
+def by_pieces(feed: Feed) -> bool:
+    """Whether a graph that is trained in parts is too large to be evaluated at once."""
+    return feed.in_parts and feed.task.graphs[0].x.size(0) > WHOLE
+
+
+def in_pieces(model: nn.Module, feed: Feed) -> Tensor:
+    """Logits of all nodes [num_nodes, num_classes], part by part, as the whole graph gives them.
+
+    A pass over the parts tells a layer's codewords of all nodes, once the layers before it know theirs: one pass a
+    layer, in their order, and one for the logits.
+    """
+    books = [q for q in quantizers(model) if isinstance(q, Codebook) and q.where is not None]
+    scene: Scene = model.guard.scene  # type: ignore[assignment, union-attr]
+    with remembering(books) as turns:
+        for _ in turns:
+            run_pieces(model, feed, scene)
+        return torch.cat(run_pieces(model, feed, scene))
+
+
+def run_pieces(model: nn.Module, feed: Feed, scene: Scene) -> list[Tensor]:
+    """Logits of each part."""
+    logits = []
+    for batch in feed.pieces():
+        with scene.within(batch.part):
+            logits.append(model(*batch.inputs))
+    return logits

@@ -1,4 +1,4 @@
-"""Prints what training steps need beside the graph, in bytes: python peak_of_parts.py NODES BATCH_NODES."""
+"""Prints what training steps or an evaluation need beside the graph, in bytes: NODES BATCH_NODES training."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dqviz.data.task import Task
 from dqviz.quant import quantize
 from dqviz.runs.memory import peak_bytes
 from dqviz.spec import Optimizer
+from dqviz.training import evaluate
 from dqviz.training.loop import Epochs
 from dqviz.training.ranges import RangeLog
 
@@ -45,15 +46,25 @@ def train(run: Epochs, steps: int) -> None:
         run.step(batch, 0)
 
 
-def main(num_nodes: int, batch_nodes: int) -> None:
+def validate(run: Epochs) -> None:
+    run.set_training(False)
+    evaluate(run.model, run.feed, ("val",))
+
+
+def main(num_nodes: int, batch_nodes: int, what: str) -> None:
     torch.set_num_threads(1)
     train(epochs(500, 100), 1)  # what a first step loads is no memory of the graph's
     run = epochs(num_nodes, batch_nodes)
+    if what == "evaluation":
+        train(run, 1)
     before = resident_bytes()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    train(run, STEPS)
+    if what == "evaluation":
+        validate(run)
+    else:
+        train(run, STEPS)
     print(peak_bytes() - before)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

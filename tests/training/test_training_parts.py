@@ -23,12 +23,13 @@ from dqviz.data.task import Task
 from dqviz.errors import Cancelled
 from dqviz.jobs import network as jobs
 from dqviz.methods import Method
-from dqviz.quant import quantize, quantizers
+from dqviz.quant import quantize, quantizers, twin
 from dqviz.quant.codebook import Codebook, branches
 from dqviz.quant.part import Divided
 from dqviz.spec import Optimizer, RunSpec, make_spec
 from dqviz.training import Trained, loop, train
 from dqviz.training.batches import Batch, Feed, whole_graph
+from dqviz.training.evaluate import in_pieces
 
 NODES, FEATURES, CLASSES, PARTS = 30, 6, 3, 5
 
@@ -202,6 +203,27 @@ def test_parts_are_repeatable_and_resume_to_the_bit(arch: str, tmp_path: Path, m
     assert all((book.assigned < book.size).all() for book in books(model))
 
 
+@pytest.mark.parametrize("arch", archs.ARCHS.names())
+def test_evaluation_part_by_part_is_that_of_the_whole_graph(arch: str) -> None:
+    model, _ = trained(arch)
+    karate = data.load("karate", {})
+    with torch.no_grad():
+        whole = model(*whole_graph(karate, "val").inputs)
+        pieces = in_pieces(model, Feed(karate, 1, 7))
+    assert torch.allclose(pieces, whole, atol=1e-5)
+    with twin(model), torch.no_grad():
+        assert not torch.allclose(model(*whole_graph(karate, "val").inputs), whole, atol=1e-3)
+    assert not any(book.met is not None for book in books(model))
+
+
+def test_large_graphs_are_evaluated_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, at_once = trained("gcn")
+    monkeypatch.setattr(sys.modules["dqviz.training.evaluate"], "WHOLE", 20)  # the package has a function of that name
+    again, in_parts = trained("gcn")
+    assert same_state(model, again)
+    assert [row["accuracy_val"] for row in in_parts.history] == [row["accuracy_val"] for row in at_once.history]
+
+
 def stop_after(epochs: int) -> Callable[[], bool]:
     asked = iter([False] * epochs + [True])
     return lambda: next(asked)
@@ -225,10 +247,10 @@ def test_codewords_close_in_on_exact_ones() -> None:
     assert errors[-1] < errors[0] / 3
 
 
-def peak(num_nodes: int, batch_nodes: int) -> int:
+def peak(num_nodes: int, batch_nodes: int, what: str = "training") -> int:
     script = Path(__file__).with_name("peak_of_parts.py")
     environment = os.environ | {"PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, str(script), str(num_nodes), str(batch_nodes)], env=environment,
+    done = subprocess.run([sys.executable, str(script), str(num_nodes), str(batch_nodes), what], env=environment,
                           capture_output=True, text=True, check=True)  # fmt: skip
     return int(done.stdout)
 
@@ -239,3 +261,4 @@ def test_memory_of_training_does_not_grow_with_the_graph() -> None:
     arxiv, thrice = peak(170_000, 1000), peak(510_000, 1000)
     assert thrice < 1.3 * arxiv
     assert arxiv < 0.7 * peak(30_000, 0)
+    assert peak(51_000, 1000, "evaluation") < 0.7 * peak(40_000, 1000, "evaluation")  # the latter at once
