@@ -43,7 +43,7 @@ class Codebook(Quantizer):
 
     `codewords` [branches, M, 8] whitened; `counts` their running rows a step; `idle` the steps since a row was nearest;
     `mean`, `var` [branches, 8]; `assigned` [branches, num_nodes] the codeword of each node of the scene, M before the
-    first. A node not met yet counts as the mean node.
+    first. A node not met yet counts as the mean node. `attention`: GAT keeps codewords of the attention that nodes pay.
     """
 
     mean: Tensor
@@ -54,10 +54,13 @@ class Codebook(Quantizer):
     assigned: Tensor
     seen: Tensor
 
-    def __init__(self, scene: Scene, size: int, decay: float, momentum: float, patience: int) -> None:
+    def __init__(
+        self, scene: Scene, size: int, decay: float, momentum: float, patience: int, attention: bool = False
+    ) -> None:
         super().__init__(QType(max(1, math.ceil(math.log2(size) / WIDTH))), RunningMinMax())
         self.scene, self.size = scene, size
         self.decay, self.momentum, self.patience = decay, momentum, patience
+        self.attention = attention
         self.channels = 0
         self.returned: Tensor | None = None
         self.met: Tensor | None = None

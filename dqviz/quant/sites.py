@@ -71,8 +71,7 @@ class AttentionSites(EdgeSites):
         self.alpha = make(Where(layer, "", Site.ALPHA))
         self.make = make
         self.layer = layer
-        if self.book is not None:
-            self.shares = self.book.another()
+        self.shares = None if self.book is None or not self.book.attention else self.book.another()
         self.pays: tuple[Tensor, Tensor, float] | None = None
         self.mass: Tensor | None = None
 
@@ -85,8 +84,9 @@ class AttentionSites(EdgeSites):
             quantizer = self.make(Where(self.layer, part, Site.ATTENTION))
             parametrize.register_parametrization(conv, name, quantizer, unsafe=True)
         del self.make
-        if self.book is not None:
+        if self.shares is not None:
             self.shares.fit(int(conv.heads))
+        if self.book is not None:
             conv.register_forward_pre_hook(self.on_enter)
             conv.lin.register_forward_hook(self.on_rows)
 
@@ -105,7 +105,7 @@ class AttentionSites(EdgeSites):
         if self.rows is None:
             return super().on_aggregate(conv, inputs, out)
         own = out[: len(self.rows)]
-        if self.mass is not None:
+        if self.mass is not None and self.shares is not None:
             got = own.detach()
             self.shares.listen(self.mass[: len(self.rows)], own, lambda grad: (grad * got).sum(-1))
             self.mass = None
@@ -114,9 +114,14 @@ class AttentionSites(EdgeSites):
     def sent_channels(self, conv: Any) -> int:
         return int(conv.heads * conv.out_channels)
 
+    def leaving_weights(self, part: Part) -> Tensor:
+        """As if targets attended to all their neighbours and themselves alike."""
+        return 1 / (part.degree[part.rows + part.leaving[1]] + 1).float()
+
     def way_back(self, x: Tensor, features: Tensor, gradients: Tensor, part: Part) -> Tensor:
-        """A node outside remembers how much attention it pays in all and g . out, the loss's say about that."""
-        assert self.pays is not None
+        """By the attention that nodes outside pay, where their share of codewords tells it."""
+        if self.shares is None or self.pays is None:
+            return super().way_back(x, features, gradients, part)
         return attention.way_back(x, features, gradients, self.shares.outside(part), part.leaving, *self.pays)
 
     def on_logits(self, conv: nn.Module, inputs: Any) -> Any:
@@ -125,7 +130,7 @@ class AttentionSites(EdgeSites):
         self.remember(edge_index)
         source, target = kwargs["alpha_j"], kwargs["alpha_i"]
         rows = self.protected_edges()
-        if self.part is not None and self.training and self.pays is not None:
+        if self.part is not None and self.training and self.shares is not None and self.pays is not None:
             self.mass = attention.mass(source.detach() + target.detach(), edge_index[1], self.pays[2])
         if self.profile == "paper":
             logits = {"alpha_j": self.alpha(source + target, rows, self.target), "alpha_i": None}

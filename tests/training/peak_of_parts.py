@@ -19,7 +19,7 @@ from dqviz.training import evaluate
 from dqviz.training.loop import Epochs
 from dqviz.training.ranges import RangeLog
 
-FEATURES, DEGREE, STEPS = 128, 14, 2
+FEATURES, DEGREE, STEPS = 128, 14, 3
 
 
 def epochs(num_nodes: int, batch_nodes: int) -> Epochs:

@@ -52,7 +52,7 @@ def task(given: Data) -> Task:
 
 def network(arch: str, given: Data, **settings: Any) -> tuple[nn.Module, Method]:
     """Weights in float, so that nothing but the messages differs from the stock network."""
-    method = methods.make("vq-gnn", {"codewords": NODES, "batch_nodes": 7, **settings})
+    method = methods.make("vq-gnn", {"codewords": NODES, "batch_nodes": 7, "attention": "learned", **settings})
     method.scene.show(NODES, given.edge_index)
     torch.manual_seed(0)
     model = archs.make(arch, FEATURES, CLASSES, "node", {"hidden": 8, "dropout": 0.0, "layers": 3})
@@ -175,29 +175,33 @@ def test_a_part_of_all_nodes_is_the_whole_graph(size: int) -> None:
     assert batch.weight == 1.0
 
 
-def spec(arch: str) -> RunSpec:
+def spec(arch: str, attention: str) -> RunSpec:
     return make_spec(dataset="karate", arch=arch, method="vq-gnn", bits=4, arch_settings={"hidden": 8},
-                     method_settings={"batch_nodes": 9, "codewords": 16, "decay": 0.9})  # fmt: skip
+                     method_settings={"batch_nodes": 9, "codewords": 16, "decay": 0.9,
+                                      "attention": attention})  # fmt: skip
 
 
-def trained(arch: str, **more: Any) -> tuple[nn.Module, Trained]:
+def trained(arch: str, attention: str = "uniform", **more: Any) -> tuple[nn.Module, Trained]:
     """Karate in parts of 9 nodes; four nodes are labelled, so that some parts have none."""
-    net = jobs.build(spec(arch))
+    net = jobs.build(spec(arch, attention))
     return net.model, train(net.model, net.task, net.method, Optimizer(lr=0.02), 6, **more)
 
 
+@pytest.mark.parametrize("attention", ["uniform", "learned"])
 @pytest.mark.parametrize("arch", archs.ARCHS.names())
-def test_parts_are_repeatable_and_resume_to_the_bit(arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_repeatable_and_resume_to_the_bit(
+    arch: str, attention: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_S", -1.0)
-    whole, expected = trained(arch)
-    again, repeated = trained(arch)
+    whole, expected = trained(arch, attention)
+    again, repeated = trained(arch, attention)
     assert history(repeated) == history(expected)
     assert same_state(again, whole)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(Cancelled):
-        trained(arch, checkpoint_path=checkpoint, should_stop=stop_after(3))
+        trained(arch, attention, checkpoint_path=checkpoint, should_stop=stop_after(3))
     torch.manual_seed(99)
-    model, resumed = trained(arch, checkpoint_path=checkpoint)
+    model, resumed = trained(arch, attention, checkpoint_path=checkpoint)
     assert history(resumed) == history(expected)
     assert same_state(model, whole)
     assert all((book.assigned < book.size).all() for book in books(model))
@@ -257,8 +261,11 @@ def peak(num_nodes: int, batch_nodes: int, what: str = "training") -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot begin anew here")
 def test_memory_of_training_does_not_grow_with_the_graph() -> None:
-    """Beside features and edges; 170,000 nodes in parts need less than 30,000 at once (control: memory is seen)."""
+    """Beside features and edges. The peak varies by a third from run to run; were it the graph's, it would be thrice.
+
+    Control: 30,000 nodes at once need more than 170,000 in parts.
+    """
     arxiv, thrice = peak(170_000, 1000), peak(510_000, 1000)
-    assert thrice < 1.3 * arxiv
+    assert thrice < 1.8 * arxiv
     assert arxiv < 0.7 * peak(30_000, 0)
     assert peak(51_000, 1000, "evaluation") < 0.7 * peak(40_000, 1000, "evaluation")  # the latter at once
