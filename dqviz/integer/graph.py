@@ -15,6 +15,7 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from dqviz.integer.codes import Float32, Float64, Grid, Int64, narrow, quantize
 from dqviz.integer.csr import Csr, from_edges
+from dqviz.quant.topology import topology_index
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Edges:
         count = np.bincount(self.edge_index[1].numpy(), minlength=self.num_nodes)
         factors: Float64 = 1.0 / np.maximum(count, 1)
         return factors
+
+    @cached_property
+    def topology(self) -> Tensor:
+        """Topology index of each node [num_nodes]."""
+        return topology_index(self.edge_index, self.num_nodes)
 
     @cached_property
     def with_loops(self) -> Csr:

@@ -14,6 +14,7 @@ from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.graph import Edges, Features, Prepared, SparseRows
 from dqviz.integer.kernels import Backend
+from dqviz.integer.steps import NodeSteps
 from dqviz.integer.weight import Weight
 
 REQUANTIZATION = "requantization: one multiplication, addition and rounding a value"
@@ -119,14 +120,24 @@ class Quantize(Op):
 
 @dataclass(frozen=True, eq=False)
 class Gemm(Op):
-    """Dense product with the weight of a linear layer; sparse rows stay sparse and integer."""
+    """Dense product with the weight of a linear layer; sparse rows stay sparse and integer.
+
+    `steps`: rows of the result have steps of their own.
+    """
 
     weight: Weight
     epilogue: Epilogue | None
+    steps: NodeSteps | None = None
     kind: ClassVar[str] = "gemm"
 
+    def rows(self, edges: Edges) -> Float64 | None:
+        return None if self.steps is None else (np.float32(1) / self.steps.of(edges)).astype(np.float64)
+
     def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
-        return multiplied(frame, value, self.weight, self.epilogue)
+        rows, epilogue = frame.graph.rows.get(self.name), self.epilogue
+        if rows is not None and epilogue is not None:
+            epilogue = replace(epilogue, rows=rows)
+        return multiplied(frame, value, self.weight, epilogue)
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -166,16 +177,18 @@ class Pair(Op):
 
 @dataclass(frozen=True, eq=False)
 class Spmm(Op):
-    """Neighbours weighted by quantized edge coefficients (GCN)."""
+    """Neighbours weighted by quantized edge coefficients (GCN), which absorb the `steps` of nodes."""
 
     norm: Grid
     improved: bool
     add_self_loops: bool
     epilogue: Epilogue | None
+    steps: NodeSteps | None = None
     kind: ClassVar[str] = "spmm"
 
     def matrix(self, edges: Edges) -> Csr:
-        return edges.normalised(self.norm, self.improved, self.add_self_loops)
+        steps = None if self.steps is None else self.steps.of(edges)
+        return edges.normalised(self.norm, self.improved, self.add_self_loops, steps)
 
     def result(self, frame: Frame, value: Codes) -> Any:
         return frame.backend.spmm(frame.graph.matrices[self.name], value, epilogue=self.epilogue)

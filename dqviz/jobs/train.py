@@ -87,6 +87,7 @@ def results(job: Job, spec: RunSpec, net: Network, trained: Trained) -> dict[str
         "test_accuracy_integer": None if integer_classes is None else share(integer_classes, batch),
         "integer_reason": as_integers.reason,
         "flip_rate": (logits.argmax(1) != twin_logits.argmax(1)).float().mean().item(),
+        "quantize_s": trained.quantize_s,
         "epoch_ms_median": statistics.median(row["epoch_ms"] for row in trained.history),
         "size_bytes": network.size_bytes(net.model),
         **sizes([recorded for recorded, _ in traced], batch.x),

@@ -1,9 +1,9 @@
 """Quantization methods: one a file. `METHODS` is the registry; a new method is its file and one line here."""
 
-from dqviz.methods import dq, fp32, nqat, ptq, qat
+from dqviz.methods import dq, fp32, nqat, ptq, qat, sgquant, topgq
 from dqviz.methods.base import METHODS, Method, make
 
 __all__ = ["METHODS", "Method", "make"]
 
-for _module in (fp32, ptq, qat, nqat, dq):
+for _module in (fp32, ptq, qat, nqat, dq, sgquant, topgq):
     METHODS.add(_module.ENTRY)

@@ -39,11 +39,14 @@ class Method:
 
     A method overrides what it does differently; one object belongs to one network. `training_state` is the quantizers'
     state while the weights are trained ("off" for post-training quantization, which calibrates afterwards:
-    `calibrates`). `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by one.
+    `calibrates`). `prepares`: before quantizers are switched on in training they take their ranges in one pass over
+    the training data. `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by
+    one.
     """
 
     training_state: State = "on"
     calibrates = False
+    prepares = False
 
     def __init__(self, settings: RangeSettings) -> None:
         self.settings = settings
@@ -54,6 +57,13 @@ class Method:
         s = self.settings
         observer = make_observer(s.observer, bits, momentum=s.momentum, percentile=s.percentile)
         return Quantizer(QType(bits, signed=where.site not in NEVER_NEGATIVE), observer, s.gradient)
+
+    def state_at(self, epoch: int, epochs: int) -> State:
+        """The quantizers' state in an epoch (from 0); only epochs of the last one's state can be the best."""
+        return self.training_state
+
+    def calibrated(self, model: nn.Module) -> None:
+        """Called when quantizers have taken their ranges in a pass over the training data."""
 
     def protection(self) -> Protection | None:
         """How nodes are protected at random in training; None: not at all."""

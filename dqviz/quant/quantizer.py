@@ -29,7 +29,10 @@ class Quantizer(nn.Module):
     `where` and `asked` are set by `quantize()`. `where` is the site's address; its key, such as "1/aggregate", names it
     in every table. `asked` is the bit width that the run asks of this site (32 where the site profile leaves it
     alone); a method may leave a site in float all the same.
+    `own_rows`: rows have grids of their own (`grid`); `qparams` then only tells what they are like on the whole.
     """
+
+    own_rows = False
 
     def __init__(self, qtype: QType, observer: Observer, gradient: Gradient = "ste") -> None:
         super().__init__()

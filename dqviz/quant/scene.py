@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Scene:
-    """Edges and in-degree of the graph of this forward pass; the guard shows it before each one.
+    """Edges, in-degree and features of the graph of this forward pass; the guard shows it before each one.
 
     A node task's graph is shown before its sites are made as well, so that a site may have parameters for each node;
     before that, and in a graph task until the first pass, `num_nodes` is 0.
@@ -17,6 +17,7 @@ class Scene:
         self.num_nodes = 0
         self.edge_index: Tensor | None = None
         self.batch: Tensor | None = None
+        self.x: Tensor | None = None
         self._in_degree: Tensor | None = None
 
     def show(self, num_nodes: int, edge_index: Tensor, batch: Tensor | None = None) -> None:

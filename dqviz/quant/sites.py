@@ -102,7 +102,7 @@ class WeightedSites(EdgeSites):
     integer = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE, Site.NORM})
 
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        return {**kwargs, "edge_weight": self.norm(kwargs["edge_weight"])}
+        return {**kwargs, "edge_weight": self.norm(kwargs["edge_weight"], None, self.sender)}
 
 
 class AttentionSites(EdgeSites):
