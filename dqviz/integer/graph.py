@@ -15,6 +15,8 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from dqviz.integer.codes import Float32, Float64, Grid, Int64, narrow, quantize
 from dqviz.integer.csr import Csr, from_edges
+from dqviz.quant.folded import target_steps
+from dqviz.quant.qtype import QType
 from dqviz.quant.topology import topology_index
 
 
@@ -51,18 +53,28 @@ class Edges:
         source, target = edge_index.numpy()
         return from_edges(source, target, self.num_nodes)
 
-    def normalised(self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32 | None = None) -> Csr:
-        """GCN's symmetric normalisation as torch_geometric computes it in float32, then quantized to `grid`.
+    def normalised(self, grid: Grid, improved: bool, add_self_loops: bool) -> Csr:
+        """GCN's symmetric normalisation as torch_geometric computes it in float32, then quantized to `grid`."""
+        source, target, weights = self.coefficients(improved, add_self_loops)
+        centred = quantize(weights, grid).astype(np.int64) - grid.zero_point
+        return from_edges(source, target, self.num_nodes, narrow(centred))
 
-        `steps` [num_nodes]: where the features of each node have their own step, a weight takes its source's.
-        """
+    def folded(self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32) -> tuple[Csr, Float32]:
+        """The same times the source's step (`steps` [num_nodes]), quantized in steps of each target [num_nodes]."""
+        source, target, weights = self.coefficients(improved, add_self_loops)
+        weights = weights * steps[source]
+        own = target_steps(torch.from_numpy(weights), torch.from_numpy(target), self.num_nodes, QType(grid.bits))
+        inverse: Float32 = (1 / own).numpy()
+        centred = np.clip(np.rint(weights * inverse[target]), 0, grid.qmax - grid.qmin).astype(np.int64)
+        return from_edges(source, target, self.num_nodes, narrow(centred)), own.numpy()
+
+    def coefficients(self, improved: bool, add_self_loops: bool) -> tuple[Int64, Int64, Float32]:
+        """(source, target, weight) of GCN's normalised adjacency."""
         edge_index, weight = gcn_norm(
             self.edge_index, None, self.num_nodes, improved, add_self_loops, "source_to_target", torch.float32
         )
         source, target = edge_index.numpy()
-        weights = weight.numpy() if steps is None else weight.numpy() * steps[source]
-        centred = quantize(weights, grid).astype(np.int64) - grid.zero_point
-        return from_edges(source, target, self.num_nodes, narrow(centred))
+        return source, target, weight.numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from dqviz.integer.codes import Float32, Grid, require_narrow
+from dqviz.integer.codes import Float32, Grid, grid_of, require_narrow
 from dqviz.integer.graph import Edges
 from dqviz.quant.folded import NodeQuantizer
+from dqviz.quant.quantizer import Quantizer
 from dqviz.quant.topology import nearest
 
 
@@ -25,8 +26,10 @@ class NodeSteps:
         return found
 
 
-def steps_of(quantizer: NodeQuantizer) -> tuple[Grid, NodeSteps]:
-    """The grid of codes, whose step is 1, and the steps that rows have."""
+def steps_of(quantizer: Quantizer) -> tuple[Grid, NodeSteps | None]:
+    """The grid of codes, and the steps that rows have where these are a node's (the grid's is then 1)."""
+    if not isinstance(quantizer, NodeQuantizer):
+        return grid_of(quantizer), None
     require_narrow(quantizer)
     qtype = quantizer.qtype
     shift = 0 if qtype.signed else 1 << (qtype.bits - 1)

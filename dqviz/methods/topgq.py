@@ -3,14 +3,16 @@
     A X = (A diag(S)) (diag(S)^-1 X),    nodes of equal topology index share S
 
 The network is trained at full precision; one pass over the training data then finds what each group of nodes reaches
-(`dqviz.quant.folded`). Rows of nodes that are summed or come out of a sum have steps of their own: FEATURE, MESSAGE,
-AGGREGATE, UPDATE. A layer's INPUT, weights and attention are quantized as in `ptq`. Use it where nothing may be
+(`dqviz.quant.folded`). Rows of nodes have steps of their own at FEATURE, MESSAGE, AGGREGATE, UPDATE and at the first
+layer's INPUT. Further INPUTs, weights and attention are quantized as in `ptq`. Use it where nothing may be
 retrained and in-degree is skewed: it takes milliseconds. Groups of a single node fit it exactly, so on one graph that
 is seen whole it can look better than it will on new nodes.
 
-In integers: GCN in profile `integer`, exactly. The steps go into the codes of NORM (A diag(S) is quantized, not A), so
-the sum over neighbours is an integer sum of one step. GAT's coefficients come out of a softmax at run time, and GIN's
-and SAGE's sums have none, so there is nothing that could absorb a step: their integer run says so.
+In integers: GCN, exactly. The first INPUT's steps are a factor of the product's rows. FEATURE's go into the codes of
+NORM (A diag(S) is quantized, not A), so that a sum over neighbours is an integer sum with one step for its node.
+Further INPUTs have one step, because the bias of the layer before would have to be divided by each node's. GAT's
+coefficients come out of a softmax at run time, and GIN's and SAGE's sums have none, so there is nothing that could
+absorb a step: their integer run says so.
 
 What differs from the paper, of which an abstract and tables could be read: all groups of a site share the zero point
 (codes then need no correction by node), "localized" is one step, the range is min/max, weights have one step a tensor.
@@ -43,8 +45,9 @@ class TopGq(Ptq):
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         plain = super().quantizer(where, bits)
         if where.site is Site.NORM:
-            return FoldedQuantizer(plain.qtype, self.topology, self.features)
-        if where.site not in self.node_wise or plain.qtype.is_float:
+            return FoldedQuantizer(plain.qtype, plain.observer, self.topology, self.features)
+        own = where.site in self.node_wise or (where.site is Site.INPUT and where.layer == 0)
+        if plain.qtype.is_float or not own:
             return plain
         found = NodeQuantizer(plain.qtype, self.topology)
         if where.site is Site.FEATURE:

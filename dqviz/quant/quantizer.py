@@ -30,6 +30,8 @@ class Quantizer(nn.Module):
     in every table. `asked` is the bit width that the run asks of this site (32 where the site profile leaves it
     alone); a method may leave a site in float all the same.
     `own_rows`: rows have grids of their own (`grid`); `qparams` then only tells what they are like on the whole.
+    `edges` [2, rows]: both ends of the edge of each row, set before each pass where coefficients of edges are
+    quantized.
     """
 
     own_rows = False
@@ -44,6 +46,7 @@ class Quantizer(nn.Module):
         self.where: Where | None = None
         self.asked = qtype.bits
         self.recorder: Recorder | None = None
+        self.edges: Tensor | None = None
 
     def qparams(self) -> QParams:
         """Step and zero point of the range observed so far."""

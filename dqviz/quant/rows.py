@@ -36,11 +36,10 @@ def rows_grid(lo: Tensor, hi: Tensor, bits: Tensor, signed: bool) -> Grid:
 
 
 def shaped(grid: Grid, x: Tensor, ptr: Tensor | None) -> Grid:
-    """The grid of rows (parts of one element or [rows, 1]) with parts that broadcast to x of any rank, or CSR values."""
-    if ptr is not None:
-        return grid.of_stored(ptr)
-    parts = (grid.step, grid.zero, grid.low, grid.high, grid.bits)
-    return Grid(*(part.view(-1, *[1] * (x.dim() - 1)) if part.numel() > 1 else part.flatten() for part in parts))
+    """A grid of rows (parts of one element or [rows, 1]) whose parts broadcast to x of any rank, or to CSR values."""
+    grid = grid.of_stored(ptr)
+    shape = [-1] + [1] * (x.dim() - 1)  # of CSR values: flat
+    return Grid(*(part.view(shape) for part in (grid.step, grid.zero, grid.low, grid.high, grid.bits)))
 
 
 def on_rows(x: Tensor, grid: Grid, protected: Protected | None, ptr: Tensor | None = None) -> Tensor:

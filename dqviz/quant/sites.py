@@ -84,8 +84,8 @@ class EdgeSites(Sites):
 
     def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
         super().__init__(layer, profile, make, shield)
-        self.norm = make(Where(layer, "", Site.NORM))
-        self.message = make(Where(layer, "", Site.MESSAGE))
+        self.norm = make(Where(layer, "", Site.NORM, edges=True))
+        self.message = make(Where(layer, "", Site.MESSAGE, edges=True))
 
     def attach(self, conv: MessagePassing) -> None:
         super().attach(conv)
@@ -102,7 +102,8 @@ class WeightedSites(EdgeSites):
     integer = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE, Site.NORM})
 
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        return {**kwargs, "edge_weight": self.norm(kwargs["edge_weight"], None, self.sender)}
+        self.norm.edges = self.edges
+        return {**kwargs, "edge_weight": self.norm(kwargs["edge_weight"])}
 
 
 class AttentionSites(EdgeSites):
@@ -113,7 +114,7 @@ class AttentionSites(EdgeSites):
 
     def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
         super().__init__(layer, profile, make, shield)
-        self.alpha = make(Where(layer, "", Site.ALPHA))
+        self.alpha = make(Where(layer, "", Site.ALPHA, edges=True))
         self.make = make
         self.layer = layer
 

@@ -20,10 +20,11 @@ from dqviz.quant.convert import set_state
 from dqviz.quant.guard import Protection
 
 LEARNED = {f"{name} lsq": (name, {"quantizer": "lsq"}) for name in ("qat", "nqat", "dq")}
-ROWS = {
-    "sgquant topology": ("sgquant", {"granularity": "topology", "range": "own", "weights": "quantized"}),
-    "sgquant weights": ("sgquant", {"granularity": "layer", "weights": "quantized"}),
-    "sgquant auto": ("sgquant", {"granularity": "auto", "budget": 3.0}),
+ALL = {"sites": "all"}
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sgquant topology": ("sgquant", ALL | {"granularity": "topology", "range": "own", "weights": "quantized"}),
+    "sgquant weights": ("sgquant", ALL | {"granularity": "layer", "weights": "quantized"}),
+    "sgquant auto": ("sgquant", ALL | {"granularity": "auto", "budget": 3.0}),
 }
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS.names()} | LEARNED | ROWS
 """Every method as it comes, those that can learn their steps with learned steps, those of rows that differ in bits."""
@@ -99,7 +100,7 @@ def calibrate(model: nn.Module, method: Method, kind: str) -> None:
 
 
 def trained(arch: str, method: str, kind: str, profile: str) -> nn.Module:
-    """Three steps, calibrated before or after them where the method asks for it; in evaluation mode; the caller's own."""
+    """Three steps, calibrated before or after them where the method asks for it; in evaluation; the caller's own."""
     return deepcopy(_trained(arch, method, kind, profile))
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from methods_examples import VARIANTS, batch, build, classes, ended, make, steps
-from torch import nn
 
 from dqviz import integer, methods
 from dqviz import nn as archs
@@ -117,8 +116,9 @@ def test_every_method_runs_in_integers(variant: str, arch: str, bits: int) -> No
     try:
         program = integer.plan(model)
     except Unavailable as reason:
-        assert any(repr(key) in str(reason) for key in hindered), reason
-        return
+        if any(repr(key) in str(reason) for key in hindered):
+            return
+        raise
     x, edge_index = batch("node")
     logits = integer.Session(program, "reference").run(x, edge_index)
     expected = doubled_logits(model, x, edge_index)
