@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -17,7 +20,7 @@ class Scene:
         self.num_nodes = 0
         self.edge_index: Tensor | None = None
         self.batch: Tensor | None = None
-        self.x: Tensor | None = None
+        self._x: Callable[[], Tensor | None] = lambda: None
         self._in_degree: Tensor | None = None
 
     def show(self, num_nodes: int, edge_index: Tensor, batch: Tensor | None = None) -> None:
@@ -25,6 +28,15 @@ class Scene:
         if self.edge_index is not edge_index or self.num_nodes != num_nodes:
             self.num_nodes, self.edge_index, self._in_degree = num_nodes, edge_index, None
         self.batch = batch
+
+    @property
+    def x(self) -> Tensor | None:
+        """The features that enter the network in this pass, dense or CSR."""
+        return self._x()
+
+    def enter(self, x: Tensor) -> None:
+        """Held weakly: neither kept alive after the pass nor copied with the network (CSR cannot be)."""
+        self._x = weakref.ref(x)
 
     @property
     def in_degree(self) -> Tensor:

@@ -179,9 +179,10 @@ def test_the_objective_is_what_a_training_reports(home: Path) -> None:
     assert trained.best.accuracy == pytest.approx(cell.val_by_seed[1001], abs=1e-6)
 
 
+@pytest.mark.parametrize("method", ["ptq", "topgq"])
 @pytest.mark.parametrize("observer", ["abs", "per"])
-def test_calibrating_kept_weights_is_training_them(observer: str, home: Path) -> None:
-    spec = plan("ptq").spec({"method_settings": {"observer": observer}}, 1000)
+def test_calibrating_kept_weights_is_training_them(observer: str, method: str, home: Path) -> None:
+    spec = plan(method).spec({"method_settings": {"observer": observer}}, 1000)
     net = network.build(spec)
     trained = train(net.model, net.task, net.method, spec.optimizer, spec.epochs)
     assert trials.validation_accuracy(spec, lambda: False) == trained.best.accuracy

@@ -162,7 +162,7 @@ def test_edges_and_the_data_sets_own_features_are_not_measured() -> None:
     quantizer = chosen()
     quantizer.state = "observe"
     quantizer(torch.ones(4, 2), None, EDGES[1])
-    quantizer.scene.x = X
+    quantizer.scene.enter(X)
     quantizer(X)
     assert quantizer.energy == 0
     assert quantizer.range() != (0, 0)
