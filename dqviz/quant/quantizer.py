@@ -53,7 +53,7 @@ class Quantizer(nn.Module):
         return scale_zero_point(*self.observer.range(), self.qtype)
 
     def grid(self, x: Tensor) -> Grid | None:
-        """The levels of values x [rows, ...] in evaluation; None where there is no grid (float, a codebook)."""
+        """The levels of values x [rows, ...] of the last pass; None where there is no grid (float, a codebook)."""
         return None if self.qtype.is_float else Grid.of(self.qparams(), self.qtype)
 
     def mean_bits(self, x: Tensor) -> float:

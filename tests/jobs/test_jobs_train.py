@@ -38,7 +38,8 @@ RUNS: list[tuple[str, str, dict[str, Any]]] = [
 GRAPHS: tuple[str, str, dict[str, Any]] = ("gin", "dq", {
     "dataset": "digits-grid", "epochs": 1, "arch_settings": {"hidden": 4}, "optimizer": {"batch_size": 300},
 })  # fmt: skip
-every_run = pytest.mark.parametrize(("arch", "method", "values"), [*RUNS, GRAPHS])
+OWN_ROWS: tuple[str, str, dict[str, Any]] = ("gcn", "topgq", GRAPHS[2] | {"profile": "integer"})
+every_run = pytest.mark.parametrize(("arch", "method", "values"), [*RUNS, GRAPHS, OWN_ROWS])
 SUMMARY = {
     "val_accuracy", "val_loss", "best_epoch", "test_accuracy", "test_accuracy_twin", "test_accuracy_integer",
     "integer_reason", "flip_rate", "epoch_ms_median", "size_bytes", "parameters", "traced_graphs", "worst_site",
