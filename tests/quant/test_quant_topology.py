@@ -93,14 +93,6 @@ def test_one_sided_values_use_all_codes() -> None:
     assert quantizer(x).max() == 4
 
 
-def test_fold_identity_is_exact() -> None:
-    """A X = (A diag(S)) (diag(S)^-1 X) on numbers that are powers of two: equal to the bit."""
-    steps = torch.tensor([0.5, 2.0, 4.0, 0.25, 1.0])
-    codes = torch.randint(-8, 8, (5, 3)).float()
-    weights = torch.randint(0, 4, (5, 5)).float()
-    assert torch.equal(weights @ (steps[:, None] * codes), (weights * steps) @ codes)
-
-
 def folded_into(node: NodeQuantizer, bits: int = 8) -> FoldedQuantizer:
     qtype = QType(bits, signed=False)
     folded = FoldedQuantizer(qtype, RunningMinMax(), node.topology, {0: node}).eval()
@@ -129,6 +121,25 @@ def test_folded_coefficients_make_an_integer_sum(bits: int) -> None:
     torch.testing.assert_close(sums, whole * t[:, None], rtol=0, atol=1e-6 * sums.abs().max().item())
     assert ((a - weights.double() * step[sender] / t[target]).abs() <= 0.5 + 1e-5).all()
     assert torch.allclose(folded.grid(weights).step[:, 0].double(), t[target] / step[sender])
+
+
+def test_fold_identity_is_exact() -> None:
+    """A X = (A diag(S)) (diag(S)^-1 X) to the bit, where all steps are powers of two and nothing is rounded.
+
+    Groups {0}, {1, 3}, {2}, {4} have steps 4, 1, 0.5, 1 and codes up to 255; the codes of A diag(S) reach 255.
+    """
+    step = torch.tensor([4.0, 1.0, 0.5, 1.0, 1.0])
+    codes = torch.tensor([[255.0, 3.0], [255.0, 0.0], [255.0, 77.0], [128.0, 255.0], [0.0, 255.0]])
+    whole = torch.tensor([255.0, 255.0, 255.0, 255.0, 17.0, 255.0])
+    x, weights = codes * step[:, None], whole / step[SQUARE[0]]
+    node = calibrated(8, True, x)
+    assert torch.equal(node.grid(x).step[:, 0], step)
+    assert torch.equal(node(x), x)
+    assert torch.equal(folded_into(node)(weights), weights)
+    product, sums = torch.zeros(2, 5, 2)
+    product.index_add_(0, SQUARE[1], weights[:, None] * x[SQUARE[0]])
+    sums.index_add_(0, SQUARE[1], whole[:, None] * codes[SQUARE[0]])
+    assert torch.equal(product, sums)
 
 
 def test_steps_of_targets_by_hand() -> None:
