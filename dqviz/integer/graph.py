@@ -53,10 +53,15 @@ class Edges:
         source, target = edge_index.numpy()
         return from_edges(source, target, self.num_nodes)
 
-    def normalised(self, grid: Grid, improved: bool, add_self_loops: bool) -> Csr:
-        """GCN's symmetric normalisation as torch_geometric computes it in float32, then quantized to `grid`."""
+    def normalised(self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32 | None = None) -> Csr:
+        """GCN's symmetric normalisation as torch_geometric computes it in float32, then quantized to `grid`.
+
+        `steps` [num_nodes]: where the features of each node have their own step, a weight takes its source's.
+        """
         source, target, weights = self.coefficients(improved, add_self_loops)
-        centred = quantize(weights, grid).astype(np.int64) - grid.zero_point
+        centred = (
+            quantize(weights if steps is None else weights * steps[source], grid).astype(np.int64) - grid.zero_point
+        )
         return from_edges(source, target, self.num_nodes, narrow(centred))
 
     def folded(self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32) -> tuple[Csr, Float32]:
