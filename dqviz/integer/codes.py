@@ -60,11 +60,20 @@ class Grid:
         return max(self.qmax - self.zero_point, self.zero_point - self.qmin)
 
 
+def require_narrow(quantizer: Quantizer) -> None:
+    """Raises Unavailable where the site has more than 8 bits."""
+    bits = quantizer.qtype.bits
+    if bits > MAX_BITS:
+        raise Unavailable(f"No integer run: site {quantizer.key!r} has {bits} bits, more than {MAX_BITS}.")
+
+
 def grid_of(quantizer: Quantizer) -> Grid:
-    """Parameters of a trained quantizer. Raises Unavailable where the site has more than 8 bits."""
+    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and for rows of different grids."""
+    require_narrow(quantizer)
+    if quantizer.own_rows:
+        raise Unavailable(f"No integer run: rows have grids of their own at site {quantizer.key!r}, and nothing "
+                          "there can absorb their steps.")  # fmt: skip
     qtype = quantizer.qtype
-    if qtype.bits > MAX_BITS:
-        raise Unavailable(f"No integer run: site {quantizer.key!r} has {qtype.bits} bits, more than {MAX_BITS}.")
     scale, zero_point = quantizer.qparams()
     shift = 0 if qtype.signed else 1 << (qtype.bits - 1)
     return Grid(scale, zero_point - shift, qtype.bits, quantizer.key)

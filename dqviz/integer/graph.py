@@ -15,6 +15,9 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from dqviz.integer.codes import Float32, Float64, Grid, Int64, narrow, quantize
 from dqviz.integer.csr import Csr, from_edges
+from dqviz.quant.folded import target_steps
+from dqviz.quant.qtype import QType
+from dqviz.quant.topology import topology_index
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Edges:
         return factors
 
     @cached_property
+    def topology(self) -> Tensor:
+        """Topology index of each node [num_nodes]."""
+        return topology_index(self.edge_index, self.num_nodes)
+
+    @cached_property
     def with_loops(self) -> Csr:
         """Every node's own loop behind its other edges, in place of those the graph has (GAT)."""
         edge_index, _ = utils.remove_self_loops(self.edge_index)
@@ -50,13 +58,28 @@ class Edges:
 
         `steps` [num_nodes]: where the features of each node have their own step, a weight takes its source's.
         """
+        source, target, weights = self.coefficients(improved, add_self_loops)
+        centred = (
+            quantize(weights if steps is None else weights * steps[source], grid).astype(np.int64) - grid.zero_point
+        )
+        return from_edges(source, target, self.num_nodes, narrow(centred))
+
+    def folded(self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32) -> tuple[Csr, Float32]:
+        """The same times the source's step (`steps` [num_nodes]), quantized in steps of each target [num_nodes]."""
+        source, target, weights = self.coefficients(improved, add_self_loops)
+        weights = weights * steps[source]
+        own = target_steps(torch.from_numpy(weights), torch.from_numpy(target), self.num_nodes, QType(grid.bits))
+        inverse: Float32 = (1 / own).numpy()
+        centred = np.clip(np.rint(weights * inverse[target]), 0, grid.qmax - grid.qmin).astype(np.int64)
+        return from_edges(source, target, self.num_nodes, narrow(centred)), own.numpy()
+
+    def coefficients(self, improved: bool, add_self_loops: bool) -> tuple[Int64, Int64, Float32]:
+        """(source, target, weight) of GCN's normalised adjacency."""
         edge_index, weight = gcn_norm(
             self.edge_index, None, self.num_nodes, improved, add_self_loops, "source_to_target", torch.float32
         )
         source, target = edge_index.numpy()
-        weights = weight.numpy() if steps is None else weight.numpy() * steps[source]
-        centred = quantize(weights, grid).astype(np.int64) - grid.zero_point
-        return from_edges(source, target, self.num_nodes, narrow(centred))
+        return source, target, weight.numpy()
 
 
 @dataclass(frozen=True, eq=False)

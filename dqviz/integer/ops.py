@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.graph import Edges, Features, Prepared, SparseRows
 from dqviz.integer.kernels import Backend
+from dqviz.integer.steps import NodeSteps
 from dqviz.integer.weight import Weight
 
 REQUANTIZATION = "requantization: one multiplication, addition and rounding a value"
@@ -98,12 +100,19 @@ class Op:
 
 @dataclass(frozen=True, eq=False)
 class Quantize(Op):
-    """Float features to codes."""
+    """Float features to codes; `steps`: rows have steps of their own."""
 
     grid: Grid
+    steps: NodeSteps | None = None
     kind: ClassVar[str] = "quantize"
 
+    def rows(self, edges: Edges) -> Float64 | None:
+        return None if self.steps is None else inverse(self.steps.of(edges))
+
     def result(self, frame: Frame, value: Features) -> Codes | SparseCodes:
+        factor = frame.graph.rows.get(self.name)
+        if factor is not None:
+            value = scaled(value, factor.astype(np.float32))
         if isinstance(value, SparseRows):
             return SparseCodes(frame.backend.quantize_entries(value, self.grid), self.grid)
         return frame.backend.quantize(value, self.grid)
@@ -117,16 +126,42 @@ class Quantize(Op):
         return "reads float32 features"
 
 
+def inverse(steps: Float32) -> Float64:
+    """1 / step, rounded to float32 once: fake quantization multiplies by it."""
+    found: Float64 = (np.float32(1) / steps).astype(np.float64)
+    return found
+
+
+def scaled(x: Features, factor: Float32) -> Features:
+    """Each row times its factor [rows]."""
+    if isinstance(x, SparseRows):
+        return SparseRows(x.pattern, x.values * factor[x.pattern.row_of_entry()])
+    return x * factor[:, None]
+
+
 @dataclass(frozen=True, eq=False)
 class Gemm(Op):
-    """Dense product with the weight of a linear layer; sparse rows stay sparse and integer."""
+    """Dense product with the weight of a linear layer; sparse rows stay sparse and integer.
+
+    `before`, `steps`: rows of the value read, and of the result, have steps of their own.
+    """
 
     weight: Weight
     epilogue: Epilogue | None
+    before: NodeSteps | None = None
+    steps: NodeSteps | None = None
     kind: ClassVar[str] = "gemm"
 
+    def rows(self, edges: Edges) -> Float64 | None:
+        factors = [] if self.before is None else [self.before.of(edges).astype(np.float64)]
+        factors += [] if self.steps is None else [inverse(self.steps.of(edges))]
+        return reduce(np.multiply, factors) if factors else None
+
     def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
-        return multiplied(frame, value, self.weight, self.epilogue)
+        rows, epilogue = frame.graph.rows.get(self.name), self.epilogue
+        if rows is not None and epilogue is not None:
+            epilogue = replace(epilogue, rows=rows)
+        return multiplied(frame, value, self.weight, epilogue)
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -166,19 +201,31 @@ class Pair(Op):
 
 @dataclass(frozen=True, eq=False)
 class Spmm(Op):
-    """Neighbours weighted by quantized edge coefficients (GCN)."""
+    """Neighbours weighted by quantized edge coefficients (GCN), which absorb the `steps` of nodes where there are."""
 
     norm: Grid
     improved: bool
     add_self_loops: bool
     epilogue: Epilogue | None
+    steps: NodeSteps | None = None
     kind: ClassVar[str] = "spmm"
 
     def matrix(self, edges: Edges) -> Csr:
-        return edges.normalised(self.norm, self.improved, self.add_self_loops)
+        if self.steps is None:
+            return edges.normalised(self.norm, self.improved, self.add_self_loops)
+        return edges.folded(self.norm, self.improved, self.add_self_loops, self.steps.of(edges))[0]
+
+    def rows(self, edges: Edges) -> Float64 | None:
+        if self.steps is None:
+            return None
+        own = edges.folded(self.norm, self.improved, self.add_self_loops, self.steps.of(edges))[1]
+        return own.astype(np.float64)
 
     def result(self, frame: Frame, value: Codes) -> Any:
-        return frame.backend.spmm(frame.graph.matrices[self.name], value, epilogue=self.epilogue)
+        rows, epilogue = frame.graph.rows.get(self.name), self.epilogue
+        if rows is not None and epilogue is not None:
+            epilogue = replace(epilogue, rows=rows)
+        return frame.backend.spmm(frame.graph.matrices[self.name], value, epilogue=epilogue)
 
     @property
     def sites(self) -> list[Grid]:

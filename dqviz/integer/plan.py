@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from dqviz.errors import Unavailable
-from dqviz.integer.codes import grid_of
+from dqviz.integer.codes import Grid, grid_of
 from dqviz.integer.epilogue import Requantize, elu_thresholds
 from dqviz.integer.lower import Activation, Affine, End, kind_of, product
 from dqviz.integer.ops import Gemm, Op, Quantize
 from dqviz.integer.pools import FRACTION, FixedPool, Pool
+from dqviz.integer.steps import NodeSteps, steps_of
 from dqviz.quant import QuantLinear, quantizers
 from dqviz.quant.codebook import Codebook
 
@@ -69,15 +70,22 @@ def plan(model: Any) -> Plan:
     check(model, convs)
     with torch.no_grad():
         arch, activation = kind_of(convs[0]).arch, activation_of(model)
-        doors = [grid_of(kind_of(conv).door(conv)) for conv in convs]
+        first, steps = entry(convs[0])
+        doors = [first, *(grid_of(kind_of(conv).door(conv)) for conv in convs[1:])]
         ends = [End(door, activation) for door in doors[1:]] + [last_end(convs[-1], activation, head)]
-        ops: list[Op] = [Quantize(f"{arch}/quantize", "x", f"{arch}/0/in", doors[0])]
+        ops: list[Op] = [Quantize(f"{arch}/quantize", "x", f"{arch}/0/in", first, steps)]
         for layer, (conv, door, end) in enumerate(zip(convs, doors, ends, strict=True)):
             lowered = kind_of(conv).lower(conv, f"{arch}/{layer}", door, end)
             ops += lowered.ops
         if head is not None:
             ops += lower_head(arch, head, lowered.affine, ends[-1], activation, f"{arch}/{len(convs) - 1}/out")
     return Plan(arch, linked(ops, arch, len(convs)), skipped_sites(model, ops))
+
+
+def entry(conv: nn.Module) -> tuple[Grid, NodeSteps | None]:
+    """The grid of the features that enter the network, and the steps of their rows where they have their own."""
+    kind = kind_of(conv)
+    return steps_of(kind.door(conv)) if kind.scales else (grid_of(kind.door(conv)), None)
 
 
 def check(model: Any, convs: Sequence[nn.Module]) -> None:
@@ -103,7 +111,7 @@ def last_end(conv: nn.Module, activation: Activation, head: QuantLinear | None) 
     """The last layer ends in logits; before a pool in integer sums where they can be added, else in fixed point."""
     if head is None:
         return End()
-    if kind_of(conv).summable and activation == "relu":
+    if kind_of(conv).summable(conv) and activation == "relu":
         return End(raw=True)
     unit = grid_of(head.input_q).scale / FIXED_STEPS
     return End(unit=max(unit, FINEST) if activation == "elu" else unit)

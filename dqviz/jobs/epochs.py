@@ -82,7 +82,7 @@ def spec_of(task: Task, arch: str, method: str, bits: int) -> RunSpec:
 def our_epoch(task: Task, spec: RunSpec) -> Epoch:
     """An epoch as a run trains it, evaluation and range log included."""
     net = network.build(spec, task)
-    run = Epochs(net.model, task, net.method, spec.optimizer, RangeLog(net.model, spec.epochs))
+    run = Epochs(net.model, task, net.method, spec.optimizer, RangeLog(net.model, spec.epochs), spec.epochs)
     numbers = count()
     return lambda: run.epoch(next(numbers))
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dqviz.quant.qtype import FLOAT_BITS
+from dqviz.quant.sparse import same_values
 from dqviz.quant.where import NODE_SITES, Site
 from dqviz.training import Recorded
 
@@ -22,7 +23,7 @@ def sizes(recorded: Sequence[Recorded], x: Tensor) -> dict[str, float | None]:
     stored values count. None without such a site.
     """
     named = [one for one in recorded if min(one.quantizer.asked, one.quantizer.qtype.bits) < FLOAT_BITS]
-    features = [one for one in named if of_nodes(one) and not same(one.x, x)]
+    features = [one for one in named if of_nodes(one) and not same_values(one.x, x)]
     quantized = [one for one in features if not one.quantizer.qtype.is_float]
     return {
         "feature_bits": mean_bits(quantized),
@@ -35,14 +36,6 @@ def of_nodes(one: Recorded) -> bool:
     """Rows of nodes, not of edges, weights or graphs."""
     where = one.quantizer.where
     return where is not None and where.site in NODE_SITES - {Site.ALPHA} and one.node is None
-
-
-def same(values: Tensor, x: Tensor) -> bool:
-    """Whether a site's values are the data set's own, not a result."""
-    if values.layout != x.layout or values.shape != x.shape:
-        return False
-    stored = (values.values(), x.values()) if x.layout == torch.sparse_csr else (values, x)
-    return stored[0].data_ptr() == stored[1].data_ptr()
 
 
 def mean_bits(sites: Sequence[Recorded]) -> float | None:

@@ -62,6 +62,7 @@ def results(job: Job, spec: RunSpec, net: Network, trained: Trained) -> dict[str
     batch, graphs = traced_batch(net)
     test, test_twin = test_scores(net, spec)
     logits, twin_logits, traced = trace(net.model, batch)
+    weighed = sizes([recorded for recorded, _ in traced], batch.x)  # before another graph passes: bits may follow it
     as_integers = integer_run(net.model, batch)
     integer_classes = None if as_integers.logits is None else as_integers.logits.argmax(1)
     nodes = node_table(net.task, batch, net.method, net.model.guard, {  # type: ignore[arg-type]
@@ -87,9 +88,10 @@ def results(job: Job, spec: RunSpec, net: Network, trained: Trained) -> dict[str
         "test_accuracy_integer": None if integer_classes is None else share(integer_classes, batch),
         "integer_reason": as_integers.reason,
         "flip_rate": (logits.argmax(1) != twin_logits.argmax(1)).float().mean().item(),
+        "quantize_s": trained.quantize_s,
         "epoch_ms_median": statistics.median(row["epoch_ms"] for row in trained.history),
         "size_bytes": network.size_bytes(net.model),
-        **sizes([recorded for recorded, _ in traced], batch.x),
+        **weighed,
         "parameters": sum(p.numel() for p in net.model.parameters()),
         "traced_graphs": graphs,
         "worst_site": worst_site(tables["degree"]),

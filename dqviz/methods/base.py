@@ -39,14 +39,16 @@ class Method:
 
     A method overrides what it does differently; one object belongs to one network. `training_state` is the quantizers'
     state while the weights are trained ("off" for post-training quantization, which calibrates afterwards:
-    `calibrates`). `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by one.
-    `batch_nodes`: nodes of a training batch of a node task, the rest of the graph being seen through what the
+    `calibrates`). `prepares`: before quantizers are switched on in training they take their ranges in one pass over
+    the training data. `scene` is the graph of each forward pass, for quantizers that treat nodes by degree or one by
+    one. `batch_nodes`: nodes of a training batch of a node task, the rest of the graph being seen through what the
     quantizers know of it; 0: the whole graph. `penalty` is asked for once after each forward pass of the training.
     """
 
     training_state: State = "on"
     calibrates = False
     batch_nodes = 0
+    prepares = False
 
     def __init__(self, settings: RangeSettings) -> None:
         self.settings = settings
@@ -57,6 +59,13 @@ class Method:
         s = self.settings
         observer = make_observer(s.observer, bits, momentum=s.momentum, percentile=s.percentile)
         return Quantizer(QType(bits, signed=where.site not in NEVER_NEGATIVE), observer, s.gradient)
+
+    def state_at(self, epoch: int, epochs: int) -> State:
+        """The quantizers' state in an epoch (from 0); only epochs of the last one's state can be the best."""
+        return self.training_state
+
+    def calibrated(self, model: nn.Module) -> None:
+        """Called when quantizers have taken their ranges in a pass over the training data."""
 
     def protection(self) -> Protection | None:
         """How nodes are protected at random in training; None: not at all."""

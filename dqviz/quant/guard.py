@@ -60,6 +60,7 @@ class Guard(nn.Module):
         """inputs: (x, edge_index[, batch])."""
         x, *graph = inputs
         self.scene.show(x.size(0), *graph)
+        self.scene.enter(x)
         if self.protection is None:
             return
         if not self.training:

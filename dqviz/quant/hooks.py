@@ -133,8 +133,8 @@ class EdgeSites(Sites):
 
     def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
         super().__init__(layer, profile, make, shield)
-        self.norm = make(Where(layer, "", Site.NORM))
-        self.message = make(Where(layer, "", Site.MESSAGE))
+        self.norm = make(Where(layer, "", Site.NORM, edges=True))
+        self.message = make(Where(layer, "", Site.MESSAGE, edges=True))
         self.routes: tuple[Tensor, Tensor] | None = None
 
     def attach(self, conv: MessagePassing) -> None:

@@ -29,7 +29,12 @@ class Quantizer(nn.Module):
     `where` and `asked` are set by `quantize()`. `where` is the site's address; its key, such as "1/aggregate", names it
     in every table. `asked` is the bit width that the run asks of this site (32 where the site profile leaves it
     alone); a method may leave a site in float all the same.
+    `own_rows`: rows have grids of their own (`grid`); `qparams` then only tells what they are like on the whole.
+    `edges` [2, rows]: both ends of the edge of each row, set before each pass where coefficients of edges are
+    quantized.
     """
+
+    own_rows = False
 
     def __init__(self, qtype: QType, observer: Observer, gradient: Gradient = "ste") -> None:
         super().__init__()
@@ -41,13 +46,14 @@ class Quantizer(nn.Module):
         self.where: Where | None = None
         self.asked = qtype.bits
         self.recorder: Recorder | None = None
+        self.edges: Tensor | None = None
 
     def qparams(self) -> QParams:
         """Step and zero point of the range observed so far."""
         return scale_zero_point(*self.observer.range(), self.qtype)
 
     def grid(self, x: Tensor) -> Grid | None:
-        """The levels of values x [rows, ...] in evaluation; None where there is no grid (float, a codebook)."""
+        """The levels of values x [rows, ...] of the last pass; None where there is no grid (float, a codebook)."""
         return None if self.qtype.is_float else Grid.of(self.qparams(), self.qtype)
 
     def mean_bits(self, x: Tensor) -> float:

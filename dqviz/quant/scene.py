@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Scene:
-    """Edges and in-degree of the graph of this forward pass; the guard shows it before each one.
+    """Edges, in-degree and features of the graph of this forward pass; the guard shows it before each one.
 
     A node task's graph is shown before its sites are made as well, so that a site may have parameters for each node;
     before that, and in a graph task until the first pass, `num_nodes` is 0. `part` says which part of the graph is
@@ -26,6 +27,7 @@ class Scene:
         self.part: Part | None = None
         self.edge_index: Tensor | None = None
         self.batch: Tensor | None = None
+        self._x: Callable[[], Tensor | None] = lambda: None
         self._in_degree: Tensor | None = None
 
     def show(self, num_nodes: int, edge_index: Tensor, batch: Tensor | None = None) -> None:
@@ -42,6 +44,15 @@ class Scene:
             yield
         finally:
             self.part = None
+
+    @property
+    def x(self) -> Tensor | None:
+        """The features that enter the network in this pass, dense or CSR."""
+        return self._x()
+
+    def enter(self, x: Tensor) -> None:
+        """Held weakly: neither kept alive after the pass nor copied with the network (CSR cannot be)."""
+        self._x = weakref.ref(x)
 
     @property
     def in_degree(self) -> Tensor:

@@ -50,6 +50,7 @@ class WeightedSites(EdgeSites):
         return edges, size, {**kwargs, "x": (self.table(x), x)}
 
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        self.norm.edges = self.edges
         return {**kwargs, "edge_weight": self.norm(kwargs["edge_weight"])}
 
     def sent_channels(self, conv: Any) -> int:
@@ -68,7 +69,7 @@ class AttentionSites(EdgeSites):
 
     def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
         super().__init__(layer, profile, make, shield)
-        self.alpha = make(Where(layer, "", Site.ALPHA))
+        self.alpha = make(Where(layer, "", Site.ALPHA, edges=True))
         self.make = make
         self.layer = layer
         self.shares = None if self.book is None or not self.book.attention else self.book.another()

@@ -87,6 +87,14 @@ def stored(x: Tensor) -> Tensor:
     return x.values() if values is None else values
 
 
+def same_values(values: Tensor, x: Tensor) -> bool:
+    """Whether they are the very numbers of x (the data set's own features, say), not a result."""
+    if values.layout != x.layout or values.shape != x.shape:
+        return False
+    pair = (values.values(), x.values()) if x.layout == torch.sparse_csr else (values, x)
+    return pair[0].data_ptr() == pair[1].data_ptr()
+
+
 class _SparseLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: Tensor, x: Tensor) -> Tensor:

@@ -33,11 +33,15 @@ an input that can be negative (after ELU) is still represented, because the quan
 
 @dataclass(frozen=True)
 class Where:
-    """The address of one quantizer: layer (in order), part of the layer ('' where there is one), kind of site."""
+    """The address of one quantizer: layer (in order), part of the layer ('' where there is one), kind of site.
+
+    `edges`: its rows are those of edges, not of nodes.
+    """
 
     layer: int
     part: str
     site: Site
+    edges: bool = False
 
     @property
     def key(self) -> str:

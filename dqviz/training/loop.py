@@ -20,6 +20,7 @@ from dqviz.data.task import Task
 from dqviz.errors import Cancelled, Diverged
 from dqviz.methods import Method
 from dqviz.quant.convert import set_state
+from dqviz.quant.quantizer import State
 from dqviz.spec import Optimizer
 from dqviz.training import checkpoint
 from dqviz.training.batches import Batch, Feed
@@ -39,6 +40,8 @@ class Trained:
     best_epoch: int = -1
     best: Score = NOTHING
     history: list[dict[str, Any]] = field(default_factory=list)
+    quantize_s: float | None = None
+    """Seconds of the pass that found ranges (and whatever a method makes of them); None without one."""
 
     def better(self, score: Score) -> bool:
         return (score.accuracy, -score.loss) > (self.best.accuracy, -self.best.loss)
@@ -61,7 +64,7 @@ def train(
     `emit` gets one row an epoch (TABLES['metrics']). Raises Diverged when the loss is not finite, Cancelled when
     `should_stop` says so between two epochs. Goes on from `checkpoint_path` where a checkpoint lies there.
     """
-    run = Epochs(model, task, method, optimizer, range_log or RangeLog(model, epochs))
+    run = Epochs(model, task, method, optimizer, range_log or RangeLog(model, epochs), epochs)
     first = run.resume(checkpoint_path)
     saved_at = time.monotonic()
     for epoch in range(first, epochs):
@@ -77,8 +80,11 @@ def train(
 class Epochs:
     """State of one training between epochs."""
 
-    def __init__(self, model: nn.Module, task: Task, method: Method, optimizer: Optimizer, ranges: RangeLog) -> None:
+    def __init__(
+        self, model: nn.Module, task: Task, method: Method, optimizer: Optimizer, ranges: RangeLog, epochs: int = 1
+    ) -> None:
         self.model, self.method, self.settings, self.ranges = model, method, optimizer, ranges
+        self.epochs = epochs
         self.feed = Feed(task, optimizer.batch_size, method.batch_nodes)
         groups = method.parameter_groups(model, optimizer.lr, optimizer.weight_decay)
         self.adam = torch.optim.Adam(groups, fused=True)
@@ -87,10 +93,12 @@ class Epochs:
         self.modules = list(model.modules())
         self.state = model.state_dict()  # the tensors themselves: training changes them in place
         self.best_state: dict[str, Any] = {}
-        set_state(model, method.training_state)
+        self.quantizer_state: State = "off"
+        set_state(model, "off")
 
     def epoch(self, epoch: int) -> dict[str, Any]:
         """Trains and validates once; the row of TABLES['metrics']."""
+        self.turn_to(epoch)
         start = time.perf_counter()
         self.set_rates(epoch)
         train_score = self.steps(epoch)
@@ -99,7 +107,7 @@ class Epochs:
         scores = evaluate(self.model, self.feed, splits)
         train_score = scores.get("train", train_score)
         self.keep_best(epoch, scores["val"])
-        if not self.method.calibrates:  # its quantizers have no ranges yet
+        if self.quantizer_state == "on":  # else there are no ranges yet
             self.ranges.take(epoch)
         row = {
             "epoch": epoch,
@@ -109,6 +117,16 @@ class Epochs:
         }  # fmt: skip
         self.trained.history.append(row)
         return row
+
+    def turn_to(self, epoch: int) -> None:
+        """The quantizers' state of this epoch; those switched on may take their ranges first."""
+        state = self.method.state_at(epoch, self.epochs)
+        if state == self.quantizer_state:
+            return
+        if self.method.prepares and state == "on":
+            self.trained.quantize_s = calibrate(self.model, self.method, self.feed)
+        self.quantizer_state = state
+        set_state(self.model, state)
 
     def set_rates(self, epoch: int) -> None:
         s = self.settings
@@ -150,7 +168,8 @@ class Epochs:
     def keep_best(self, epoch: int, score: Score) -> None:
         if not math.isfinite(score.loss):
             raise Diverged(f"diverged at epoch {epoch}: the validation loss became {score.loss}.")
-        if self.trained.better(score):
+        final = self.quantizer_state == self.method.state_at(self.epochs - 1, self.epochs)
+        if final and self.trained.better(score):
             self.trained.best, self.trained.best_epoch = score, epoch
             self.best_state = {name: value.clone() for name, value in self.state.items()}
 
@@ -158,7 +177,7 @@ class Epochs:
         """Best weights back; PTQ takes its ranges from them now."""
         self.model.load_state_dict(self.best_state)
         if self.method.calibrates:
-            calibrate(self.model, self.feed)
+            self.trained.quantize_s = calibrate(self.model, self.method, self.feed)
         set_state(self.model, "on")
         self.model.eval()
         if self.method.calibrates:
@@ -173,6 +192,7 @@ class Epochs:
             "history": self.trained.history, "best_epoch": self.trained.best_epoch,
             "best_loss": self.trained.best.loss, "best_accuracy": self.trained.best.accuracy,
             "snapshots": self.ranges.snapshots, "protected": guard.counts, "draws": guard.steps,
+            "quantize_s": self.trained.quantize_s,
         })  # fmt: skip
 
     def resume(self, path: Path | None) -> int:
@@ -183,7 +203,10 @@ class Epochs:
         self.model.load_state_dict(state["model"])
         self.adam.load_state_dict(state["adam"])
         self.best_state = state["best"]
-        self.trained = Trained(state["best_epoch"], Score(state["best_loss"], state["best_accuracy"]), state["history"])
+        self.trained = Trained(state["best_epoch"], Score(state["best_loss"], state["best_accuracy"]), state["history"],
+                               state.get("quantize_s"))  # fmt: skip
+        self.quantizer_state = self.method.state_at(len(self.trained.history) - 1, self.epochs)
+        set_state(self.model, self.quantizer_state)
         self.ranges.snapshots = state["snapshots"]
         guard: Any = self.model.guard
         guard.counts, guard.steps = state["protected"], state["draws"]
@@ -196,9 +219,16 @@ def loss_of(logits: Tensor, y: Tensor, weight: float) -> Tensor:
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, feed: Feed) -> None:
-    """One pass over the training data in evaluation mode in which every quantizer only takes its range."""
+def calibrate(model: nn.Module, method: Method, feed: Feed) -> float:
+    """One pass over the training data in evaluation mode in which every quantizer only takes its range; its seconds.
+
+    The batches are made before the clock starts.
+    """
+    batches = feed.split("train")
+    start = time.perf_counter()
     model.eval()
     set_state(model, "observe")
-    for batch in feed.split("train"):
+    for batch in batches:
         model(*batch.inputs)
+    method.calibrated(model)
+    return time.perf_counter() - start

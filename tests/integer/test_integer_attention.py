@@ -14,7 +14,7 @@ from variants import REFERENCE, VARIANTS, same, same_everywhere, small_work_is_s
 
 from dqviz.errors import Unavailable
 from dqviz.integer.codes import Codes, Grid
-from dqviz.integer.csr import Csr
+from dqviz.integer.csr import Csr, from_edges
 from dqviz.integer.graph import Edges
 from dqviz.integer.kernels.base import INT32_MAX
 from dqviz.integer.softmax import Softmax, softmax_of
@@ -123,6 +123,22 @@ def test_means_and_steps_of_a_graph() -> None:
     assert scaled.weights is not None
     assert unit.weights is not None
     np.testing.assert_allclose(scaled.weights, unit.weights * steps[scaled.indices], atol=1.5)
+
+
+def test_folded_weights_have_a_step_for_each_target() -> None:
+    """Largest code 255 in each row; code times the target's step is the weight times the source's step."""
+    edges = Edges(torch.tensor([[0, 1, 1, 2], [1, 1, 0, 1]]), 4)
+    steps = np.array([1, 2, 0.5, 1], np.float32)
+    folded, own = edges.folded(Grid(1.0, -128, 8), False, True, steps)
+    source, target, weights = edges.coefficients(False, True)
+    plain = from_edges(source, target, 4, weights * steps[source])  # type: ignore[arg-type]
+    assert (folded.indices == plain.indices).all()
+    assert folded.weights is not None
+    assert plain.weights is not None
+    row = folded.row_of_entry()
+    assert [folded.weights[row == node].max() for node in range(4)] == [255] * 4
+    np.testing.assert_allclose(folded.weights * own[row], plain.weights, atol=0.51 * own.max())
+    np.testing.assert_allclose(own * 255, [plain.weights[row == node].max() for node in range(4)], rtol=1e-6)
 
 
 def test_values_of_scores_may_lie_packed() -> None:

@@ -16,6 +16,7 @@ from jobs_runs import execute, row_of, spec, submitted
 from dqviz.jobs import network
 from dqviz.jobs.nodes import neighbourhoods
 from dqviz.jobs.train import output_error
+from dqviz.methods import METHODS
 from dqviz.runs import artifacts
 from dqviz.runs.engines import Local
 from dqviz.runs.ledger import Ledger
@@ -26,7 +27,7 @@ from dqviz.training.batches import Batch
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("method", ["fp32", "ptq", "qat", "nqat", "dq"])
+@pytest.mark.parametrize("method", ["fp32", "ptq", "qat", "nqat", "dq", "sgquant", "topgq"])
 def test_a_diverging_run_fails_with_one_sentence(home: Path, method: str) -> None:
     row = execute(spec("gin", method, epochs=60, optimizer={"lr": 1e9}))
     assert row.state == "failed"
@@ -42,7 +43,7 @@ def test_a_diverging_run_fails_with_one_sentence(home: Path, method: str) -> Non
     [
         ({"dataset": "corra"}, "cora"),
         ({"arch": "mlp"}, "gat, gcn, gin, sage"),
-        ({"method": "sgquant"}, "dq, fp32, nqat, ptq, qat"),
+        ({"method": "none"}, ", ".join(sorted(METHODS.names()))),
         ({"method_settings": {"p_min": 0.9}}, "p_min must not be above p_max"),
         ({"bits": {"mesage": 4}}, "mesage"),
     ],

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dqviz import methods
 from dqviz.columns import TABLES, Column, error_column
 from dqviz.jobs import network
 from dqviz.runs import artifacts
@@ -30,15 +31,19 @@ RUNS: list[tuple[str, str, dict[str, Any]]] = [
     ("gin", "ptq", {"profile": "integer"}),
     ("gat", "dq", {"bits": {"default": 8, "1/aggregate": 2}}),
     ("sage", "ptq", {}),
+    ("gcn", "topgq", {"profile": "integer"}),
+    ("gat", "topgq", {}),
+    ("gin", "sgquant", {"method_settings": {"granularity": "topology", "range": "own", "sites": "all"}}),
 ]
 GRAPHS: tuple[str, str, dict[str, Any]] = ("gin", "dq", {
     "dataset": "digits-grid", "epochs": 1, "arch_settings": {"hidden": 4}, "optimizer": {"batch_size": 300},
 })  # fmt: skip
-every_run = pytest.mark.parametrize(("arch", "method", "values"), [*RUNS, GRAPHS])
+OWN_ROWS: tuple[str, str, dict[str, Any]] = ("gcn", "topgq", GRAPHS[2] | {"profile": "integer"})
+every_run = pytest.mark.parametrize(("arch", "method", "values"), [*RUNS, GRAPHS, OWN_ROWS])
 SUMMARY = {
     "val_accuracy", "val_loss", "best_epoch", "test_accuracy", "test_accuracy_twin", "test_accuracy_integer",
     "integer_reason", "flip_rate", "epoch_ms_median", "size_bytes", "parameters", "traced_graphs", "worst_site",
-    "notes", "analysis_s", "wall_s",
+    "notes", "analysis_s", "wall_s", "quantize_s",
 }  # fmt: skip
 NODE_TABLES = set(TABLES) - {"latency"}
 
@@ -100,8 +105,11 @@ def test_summary_agrees_with_the_tables(run: Run, arch: str, method: str, values
     assert summary["flip_rate"] == pytest.approx((flips["prediction"] != flips["prediction_twin"]).mean(), abs=1e-6)
     metrics = artifacts.read_table(row.folder, "metrics")
     assert summary["epoch_ms_median"] == pytest.approx(metrics["epoch_ms"].median())
-    if method != "ptq":
-        assert summary["val_accuracy"] == metrics["accuracy_val"].max()
+    chosen, epochs = methods.make(method, row.spec.method_settings), row.spec.epochs
+    assert (summary["quantize_s"] is not None) == (chosen.calibrates or chosen.prepares)
+    if not chosen.calibrates:
+        final = [chosen.state_at(epoch, epochs) == chosen.state_at(epochs - 1, epochs) for epoch in range(epochs)]
+        assert summary["val_accuracy"] == metrics["accuracy_val"][final].max()
         assert summary["val_loss"] == metrics["loss_val"][summary["best_epoch"]]
     assert (row.val_accuracy, row.test_accuracy) == (summary["val_accuracy"], summary["test_accuracy"])
 

@@ -20,8 +20,14 @@ from dqviz.quant.convert import set_state
 from dqviz.quant.guard import Protection
 
 LEARNED = {f"{name} lsq": (name, {"quantizer": "lsq"}) for name in ("qat", "nqat", "dq")}
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS.names()} | LEARNED
-"""Every method as it comes, and those that can learn their steps with learned steps."""
+ALL = {"sites": "all"}
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sgquant topology": ("sgquant", ALL | {"granularity": "topology", "range": "own", "weights": "quantized"}),
+    "sgquant weights": ("sgquant", ALL | {"granularity": "layer", "weights": "quantized"}),
+    "sgquant auto": ("sgquant", ALL | {"granularity": "auto", "budget": 3.0}),
+}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS.names()} | LEARNED | ROWS
+"""Every method as it comes, those that can learn their steps with learned steps, those of rows that differ in bits."""
 FEATURES, CLASSES, NODES = 5, 3, 24
 STEPS = 3
 
@@ -85,20 +91,32 @@ def steps(model: nn.Module, kind: str, number: int = STEPS) -> nn.Module:
     return model
 
 
+def calibrate(model: nn.Module, method: Method, kind: str) -> None:
+    """One pass in which quantizers take their ranges, and what the method makes of them."""
+    set_state(model.eval(), "observe")
+    with torch.no_grad():
+        model(*batch(kind))
+    method.calibrated(model)
+
+
 def trained(arch: str, method: str, kind: str, profile: str) -> nn.Module:
-    """Three steps, then calibrated where the method asks for it; in evaluation mode; the caller's own."""
+    """Three steps, calibrated before or after them where the method asks for it; in evaluation; the caller's own."""
     return deepcopy(_trained(arch, method, kind, profile))
 
 
 @cache
 def _trained(arch: str, method: str, kind: str, profile: str) -> nn.Module:
-    chosen = make(method)
-    model = build(arch, method, kind, profile)
-    set_state(model, chosen.training_state)
+    return ended(build(arch, method, kind, profile), make(method), kind)
+
+
+def ended(model: nn.Module, method: Method, kind: str) -> nn.Module:
+    """As a run ends: quantizers in the state of a last epoch while it trains, on when it is over."""
+    if method.prepares:
+        calibrate(model, method, kind)
+    set_state(model, method.state_at(STEPS, STEPS))
     steps(model, kind).eval()
-    if chosen.calibrates:
-        set_state(model, "observe")
-        model(*batch(kind))
+    if method.calibrates:
+        calibrate(model, method, kind)
     set_state(model, "on")
     return model
 

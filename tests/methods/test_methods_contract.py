@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from dqviz import nn as archs
 from dqviz.methods import METHODS
-from dqviz.quant import Quantizer, quantizers, twin
+from dqviz.quant import Quantizer, Site, quantizers, twin
 from dqviz.quant.codebook import WIDTH, Codebook, branches, joined
 from dqviz.quant.convert import set_state
 from dqviz.registry import Entry, Registry
@@ -88,11 +88,13 @@ def test_values_lie_on_their_grid_or_are_codewords(arch: str, method: str, kind:
         if grid is None:
             assert rows_are_codewords(quantizer, out), quantizer.key
             continue
+        out = out.reshape(out.size(0), -1)  # as grids of rows, [rows, 1], are laid out
         step = grid.step.double()
         codes = (out.double() / step).round() + grid.zero
         assert torch.equal(((codes - grid.zero) * step).float(), out), quantizer.key
         assert ((grid.low <= codes) & (codes <= grid.high)).all(), quantizer.key
         assert quantizer.mean_bits(x) == grid.bits.mean(), quantizer.key
+        assert quantizer.own_rows or grid.is_one or quantizer.where.site is Site.NORM, quantizer.key
 
 
 def rows_are_codewords(quantizer: Quantizer, out: Tensor) -> bool:

@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from methods_examples import VARIANTS, batch, build, classes, make, steps
-from torch import nn
+from methods_examples import VARIANTS, batch, build, classes, ended, make, steps
 
 from dqviz import integer, methods
 from dqviz import nn as archs
 from dqviz.errors import Unavailable
 from dqviz.methods import METHODS
 from dqviz.quant import QType, Quantizer, Site, quantize, quantizers
-from dqviz.quant.convert import set_state
 from dqviz.quant.learned import LearnedQuantizer
 from dqviz.quant.observers import make_observer
+from dqviz.quant.qtype import FLOAT_BITS
 from dqviz.quant.where import PARAMETERS
 
 INTEGER = [name for name, (method, _) in VARIANTS.items() if METHODS[method].facts.get("integer", method != "fp32")]
@@ -106,26 +105,22 @@ def test_first_steps_come_from_the_first_batch_and_survive_a_state(tmp_path: Pat
     assert all(q.observer.seen for q in quantizers(other) if not q.qtype.is_float)
 
 
-def network(variant: str, arch: str, kind: str, bits: int) -> nn.Module:
-    model = build(arch, variant, kind, "integer", bits)
-    method = make(variant)
-    set_state(model, method.training_state)
-    steps(model, kind).eval()
-    if method.calibrates:
-        set_state(model, "observe")
-        with torch.no_grad():
-            model(*batch(kind))
-    set_state(model, "on")
-    return model
-
-
 @pytest.mark.parametrize("bits", [8, 4, 2])
 @pytest.mark.parametrize("arch", archs.ARCHS.names())
 @pytest.mark.parametrize("variant", INTEGER)
 def test_every_method_of_integer_grids_runs_in_integers(variant: str, arch: str, bits: int) -> None:
-    """Codes of the integer session are those of the fake-quantized network in float64, at 8, 4 and 2 bits."""
-    model = network(variant, arch, "node", bits)
-    program = integer.plan(model)
+    """Codes of the integer session are those of the fake-quantized network in float64, at 8, 4 and 2 bits.
+
+    Or it says at which site that is not possible: one left in float, or one whose rows have grids of their own.
+    """
+    model = ended(build(arch, variant, "node", "integer", bits), make(variant), "node")
+    hindered = [q.key for q in quantizers(model) if q.own_rows or (q.asked < FLOAT_BITS and q.qtype.is_float)]
+    try:
+        program = integer.plan(model)
+    except Unavailable as reason:
+        if any(repr(key) in str(reason) for key in hindered):
+            return
+        raise
     x, edge_index = batch("node")
     logits = integer.Session(program, "reference").run(x, edge_index)
     expected = doubled_logits(model, x, edge_index)
@@ -137,7 +132,7 @@ def test_every_method_of_integer_grids_runs_in_integers(variant: str, arch: str,
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in INTEGER])
 def test_the_others_say_why_not(variant: str, arch: str) -> None:
     with pytest.raises(Unavailable, match=r"^No integer run: [^.]+\.$"):
-        integer.plan(network(variant, arch, "node", 8))
+        integer.plan(ended(build(arch, variant, "node", "integer", 8), make(variant), "node"))
 
 
 def doubled_logits(model: Any, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:

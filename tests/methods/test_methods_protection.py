@@ -12,6 +12,7 @@ from methods_examples import NODES, batch, build, steps, trained, weights
 
 from dqviz import methods
 from dqviz.errors import BadInput
+from dqviz.methods import METHODS
 from dqviz.methods.dq import protection_probability
 from dqviz.quant import quantize, quantizers
 from dqviz.quant.scene import in_degree
@@ -109,7 +110,7 @@ def test_other_methods_protect_nothing() -> None:
         ("dq", {"p_min": math.nan}, "p_min"),
         ("qat", {"observer": "best"}, "'abs', 'mom' or 'per'"),
         ("qat", {"p_max": 0.1}, "p_max"),
-        ("sgquant", {}, "dq, fp32, nqat, ptq, qat"),
+        ("none", {}, ", ".join(sorted(METHODS.names()))),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_one_sentence(name: str, values: dict, words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from quant_examples import observed
 
 from dqviz import methods
 from dqviz import nn as archs
+from dqviz.data.task import csr
 from dqviz.quant import QType, Quantizer, quantize, quantizers
 from dqviz.quant.grid import Grid, on_grid
 from dqviz.quant.observers import make_observer
@@ -86,6 +88,18 @@ def test_every_forward_pass_shows_its_graph_and_a_copy_has_its_own() -> None:
     copy = deepcopy(model)
     copy(torch.ones(5, 2), EDGES)
     assert method.scene.num_nodes == 3
+
+
+def test_features_of_a_pass_are_known_and_not_copied() -> None:
+    """CSR features cannot be copied, so a network that has met some must not hold them."""
+    method = methods.make("qat")
+    model = quantize(archs.make("gcn", 2, 2, "node"), method, 4)
+    x = csr(np.array([0, 1, 2, 2]), np.array([0, 1]), np.ones(2, np.float32), (3, 2))
+    model(x, EDGES)
+    assert method.scene.x is x
+    deepcopy(model)
+    del x
+    assert method.scene.x is None
 
 
 def test_what_the_run_asks_of_a_site_is_kept() -> None:

@@ -127,10 +127,12 @@ def test_best_model_by_accuracy_then_loss_then_age() -> None:
 def test_the_best_weights_are_left_behind(method: str) -> None:
     model, trained = run(node_task(), method=method, epochs=25, lr=0.2)
     rows = [(row["accuracy_val"], -row["loss_val"]) for row in trained.history]
-    assert trained.best_epoch == rows.index(max(rows))
+    chosen = METHODS[method].make(METHODS.settings(method, {}))
+    final = [e for e in range(25) if chosen.state_at(e, 25) == chosen.state_at(24, 25)]
+    assert trained.best_epoch == max(final, key=lambda epoch: (rows[epoch], -epoch))
     found = evaluate(model, Feed(node_task(), 8), ("val",))["val"]
     assert found == trained.best
-    if method != "ptq":  # its epochs are those of the float network
+    if not chosen.calibrates:  # its epochs are those of the float network
         assert (found.accuracy, -found.loss) == rows[trained.best_epoch]
     assert {q.state for q in quantizers(model)} == {"on"}
 
@@ -201,6 +203,33 @@ def test_ranges_of_every_quantized_site_over_the_epochs() -> None:
         assert [row["epoch"] for row in mine] == list(range(6))
         assert all(row["bits"] == 4 for row in mine)
         assert all(a["hi"] <= b["hi"] for a, b in pairwise(mine)), "per keeps running ends"
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+def test_the_time_to_quantize_is_kept(method: str) -> None:
+    """Where a pass over the training data finds ranges; of a resumed training too."""
+    chosen = METHODS[method].make(METHODS.settings(method, {}))
+    _, trained = run(node_task(), method=method, epochs=3)
+    assert (trained.quantize_s is not None) == (chosen.calibrates or chosen.prepares)
+    assert trained.quantize_s is None or trained.quantize_s > 0
+
+
+def test_quantizers_switched_on_in_training_have_their_ranges_before() -> None:
+    """SGQuant: FP32 first, then a pass that takes ranges, then training with them; only those epochs can be best."""
+    task = node_task()
+    model, method = network(task, method="sgquant")
+    log = RangeLog(model, 8)
+    states, first = [], []
+
+    def emit(row: dict[str, Any]) -> None:
+        states.append({q.state for q in quantizers(model)})
+        first.append([bool(q.observer.seen) for q in quantizers(model) if not q.qtype.is_float])
+
+    trained = train(model, task, method, Optimizer(), 8, emit=emit, range_log=log)
+    assert states == [{"off"}] * 4 + [{"on"}] * 4
+    assert [all(seen) for seen in first] == [False] * 4 + [True] * 4
+    assert trained.best_epoch >= 4
+    assert {row["epoch"] for row in log.rows()} == {4, 5, 6, 7}
 
 
 def test_ranges_of_ptq_are_those_of_its_calibration() -> None:

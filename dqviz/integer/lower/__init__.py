@@ -14,7 +14,7 @@ from dqviz.errors import Unavailable
 from dqviz.integer.codes import Grid
 from dqviz.integer.lower.base import Activation, Affine, End, Lowered, product
 from dqviz.integer.lower.gat import lower_gat
-from dqviz.integer.lower.gcn import lower_gcn
+from dqviz.integer.lower.gcn import folds, lower_gcn
 from dqviz.integer.lower.gin import lower_gin
 from dqviz.integer.lower.sage import lower_sage
 
@@ -27,19 +27,21 @@ Lower = Callable[[Any, str, Grid, End], Lowered]
 class Kind:
     """How one kind of layer is lowered: the short name in timing tables, and the quantizer at its door.
 
-    `summable`: its sums are integers of one scale a channel, which a pool can add as they are.
+    `summable`: whether its sums are integers of one scale a channel, which a pool can add as they are. `scales`: rows
+    of what enters may have steps of their own, its product's epilogue has a factor for them.
     """
 
     arch: str
     door: Callable[[Any], Any]
     lower: Lower
-    summable: bool = True
+    summable: Callable[[Any], bool] = lambda _: True
+    scales: bool = False
 
 
 KINDS: dict[type[MessagePassing], Kind] = {
-    GCNConv: Kind("gcn", lambda conv: conv.lin.input_q, lower_gcn),
+    GCNConv: Kind("gcn", lambda conv: conv.lin.input_q, lower_gcn, lambda conv: not folds(conv), scales=True),
     GINConv: Kind("gin", lambda conv: conv.sites.message, lower_gin),
-    SAGEConv: Kind("sage", lambda conv: conv.sites.message, lower_sage, summable=False),
+    SAGEConv: Kind("sage", lambda conv: conv.sites.message, lower_sage, lambda _: False),
     GATConv: Kind("gat", lambda conv: conv.lin.input_q, lower_gat),
 }
 

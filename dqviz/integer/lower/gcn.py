@@ -6,18 +6,42 @@ from typing import Any
 
 import numpy as np
 
-from dqviz.integer.codes import Grid, grid_of
+from dqviz.integer.codes import Grid, grid_of, require_narrow
 from dqviz.integer.lower.base import Affine, End, Lowered, bias_of, product
 from dqviz.integer.ops import Gemm, Spmm
+from dqviz.integer.steps import NodeSteps, steps_of
+from dqviz.quant.folded import FoldedQuantizer
 
 
 def lower_gcn(conv: Any, name: str, source: Grid, end: End) -> Lowered:
-    """x W to codes of FEATURE, then the weighted sum, + bias, to the next layer's codes."""
+    """x W to codes of FEATURE, then the weighted sum, + bias, to the next layer's codes.
+
+    Steps of nodes are factors of the product's rows; those of FEATURE leave with the coefficients.
+    """
     weight, affine = product(conv.lin, source)
-    feature, norm = grid_of(conv.lin.feature_q), grid_of(conv.sites.norm)
+    _, before = steps_of(conv.lin.input_q)
+    feature, steps = feature_of(conv)
+    norm = grid_of(conv.sites.norm) if steps is None else folded_grid(conv.sites.norm)
     channels = conv.lin.out_channels
     sums = Affine(np.full(channels, feature.scale * norm.scale), bias_of(conv.bias, channels))
-    gemm = Gemm(f"{name}/gemm", f"{name}/in", f"{name}/feature", weight, affine.epilogue(End(feature)))
+    gemm = Gemm(f"{name}/gemm", f"{name}/in", f"{name}/feature", weight, affine.epilogue(End(feature)), before, steps)
     spmm = Spmm(f"{name}/spmm", f"{name}/feature", f"{name}/out", norm, bool(conv.improved),
-                bool(conv.add_self_loops), sums.epilogue(end))  # fmt: skip
+                bool(conv.add_self_loops), sums.epilogue(end), steps)  # fmt: skip
     return Lowered([gemm, spmm], sums)
+
+
+def folds(conv: Any) -> bool:
+    """Whether coefficients absorb steps of nodes; sums of different nodes then have different steps."""
+    norm = conv.sites.norm
+    return isinstance(norm, FoldedQuantizer) and norm.source is conv.lin.feature_q
+
+
+def feature_of(conv: Any) -> tuple[Grid, NodeSteps | None]:
+    """The grid of x W, and the steps of its rows where coefficients absorb them."""
+    return steps_of(conv.lin.feature_q) if folds(conv) else (grid_of(conv.lin.feature_q), None)
+
+
+def folded_grid(norm: FoldedQuantizer) -> Grid:
+    """Codes of coefficients in steps of their targets: the step of the grid is 1, zero its lowest code."""
+    require_narrow(norm)
+    return Grid(1.0, -(1 << (norm.qtype.bits - 1)), norm.qtype.bits, norm.key)

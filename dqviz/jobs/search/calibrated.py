@@ -23,7 +23,7 @@ def calibrated(net: Network, spec: RunSpec, should_stop: Ask) -> float:
     """Validation accuracy after calibration; what training `spec` from its first weights gives (tested)."""
     net.model.load_state_dict(weights(spec, should_stop), strict=False)
     feed = Feed(net.task, spec.optimizer.batch_size)
-    calibrate(net.model, feed)
+    calibrate(net.model, net.method, feed)
     set_state(net.model, "on")
     return evaluate(net.model, feed, ("val",))["val"].accuracy
 
