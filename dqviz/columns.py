@@ -66,7 +66,7 @@ class Column(StrEnum):
     ZERO_POINT = "zero_point", "Zero point"
     SIGNED = "signed", "Signed"
     MEAN_BITS = "mean_bits", "Bits a value, mean", "bits"
-    MEAN_STEP = "mean_step", "Step size, mean"
+    MEAN_STEP = "mean_step", "Step size, mean", "unit of the value"
     VALUES_MIN = "values_min", "Smallest value"
     VALUES_MAX = "values_max", "Largest value"
     CLIPPED_SHARE = "clipped_share", "Share of values clipped", "share"

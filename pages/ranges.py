@@ -27,6 +27,11 @@ def levels() -> None:
     ui.show(*drawn, "levels", ("levels used",))
 
 
+def widths() -> None:
+    drawn = draw(chosen, analysis.widths_by_degree, plots.plot_widths_by_degree, "widths", site)
+    ui.show(*drawn, "widths", ("bits a value", "in-degree"))
+
+
 def trace() -> None:
     drawn = draw(chosen, analysis.range_trace, plots.plot_range_trace, "sites", site)
     ui.show(*drawn, "range-trace", ("clipped share",))
@@ -47,4 +52,5 @@ with ui.page("ranges"):
     with ui.selectors():
         site = ui.choose_site(chosen, "ranges")
     main()
-    ui.show_tabs({"By degree": bands, "Levels used": levels, "Over epochs": trace, "After aggregation": aggregation})
+    ui.show_tabs({"By degree": bands, "Levels used": levels, "Bits": widths, "Over epochs": trace,
+                  "After aggregation": aggregation})  # fmt: skip

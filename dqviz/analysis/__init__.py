@@ -30,6 +30,7 @@ from dqviz.analysis.infos.roofline import roofline
 from dqviz.analysis.infos.scale_curve import scale_curve
 from dqviz.analysis.infos.site_errors import site_errors
 from dqviz.analysis.infos.site_histogram import site_histogram
+from dqviz.analysis.infos.widths_by_degree import widths_by_degree
 from dqviz.analysis.infos.worst_nodes import worst_nodes
 from dqviz.analysis.protection import protection
 from dqviz.analysis.view import SiteView
@@ -73,5 +74,6 @@ __all__ = [
     "seeds_by_variant",
     "site_errors",
     "site_histogram",
+    "widths_by_degree",
     "worst_nodes",
 ]

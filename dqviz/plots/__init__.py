@@ -23,6 +23,7 @@ from dqviz.plots.roofline import plot_roofline
 from dqviz.plots.scale_curve import plot_scale_curve
 from dqviz.plots.site_histogram import plot_site_histogram
 from dqviz.plots.sites import plot_levels_used, plot_site_errors
+from dqviz.plots.widths_by_degree import plot_widths_by_degree
 from dqviz.plots.worst_nodes import plot_worst_nodes
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "plot_scale_curve",
     "plot_site_errors",
     "plot_site_histogram",
+    "plot_widths_by_degree",
     "plot_worst_nodes",
     "style",
 ]

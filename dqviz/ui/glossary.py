@@ -32,6 +32,10 @@ TERMS: dict[str, str] = {
         "against the same part, quantizers off, at the same weights. Cosine 1: same direction; relative error: "
         "length of the difference over the length of the part without quantizers."
     ),
+    "bits a value": (
+        "Bits in which a value of this site is stored. Some methods give each node its own: SGQuant fewer where "
+        "in-degree is high. The step is the distance of two neighbouring levels; a mean over the nodes of a bin."
+    ),
     "growth exponent": (
         "Slope of the logarithm of error (or of mean or spread after the sum) on log in-degree. 0: no growth; 0.5: "
         "doubled when the degree is four times larger; 1: in proportion to degree. The interval is a 95 % bootstrap "

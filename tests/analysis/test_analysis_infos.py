@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -320,6 +322,17 @@ def test_neighbourhood_counts() -> None:
     assert "2 more are not drawn" in info.sentence
 
 
+def test_bits_by_degree_say_who_changes_them_and_which_way() -> None:
+    flat, falling = [group for group in groups("widths") if group.bits < 32][:2]
+    at = [frame[frame["key"] == KEY] for frame in falling.frames]
+    frames = tuple(frame.assign(mean_bits=np.linspace(4, 2, len(frame))) for frame in at)
+    info = analysis.widths_by_degree([flat, replace(falling, frames=frames)], KEY)
+    assert [line.y[-1] for line in info.bits] == [flat.bits, 2.0]
+    assert f"the bits of {falling.label} fall from 4 at in-degree" in info.sentence
+    assert f"{flat.label} gives every node the same" in info.sentence
+    assert {"mean_bits", "mean_step", "nodes", "degree"} <= set(info.table.columns)
+
+
 def empty_infos() -> dict[str, Info]:
     nothing: list[analysis.Group] = []
     no_latency = examples.latency().iloc[:0]
@@ -327,6 +340,7 @@ def empty_infos() -> dict[str, Info]:
         "degree_histogram": analysis.degree_histogram({}), "learning_curves": analysis.learning_curves(nothing),
         "error_by_degree": analysis.error_by_degree(nothing, KEY), "error_parts": analysis.error_parts(nothing, KEY),
         "gradient_error": analysis.gradient_error(nothing),
+        "widths_by_degree": analysis.widths_by_degree(nothing, KEY),
         "growth": analysis.growth(nothing, KEY), "accuracy_by_degree": analysis.accuracy_by_degree_info(nothing),
         "site_errors": analysis.site_errors(nothing), "site_histogram": analysis.site_histogram(nothing, nothing, KEY),
         "degree_bands": analysis.degree_bands(nothing, KEY), "range_trace": analysis.range_trace(nothing, KEY),
