@@ -154,6 +154,8 @@ class Column(StrEnum):
     REPORTED = "reported", "Published accuracy", "share"
     REPORTED_STD = "reported_std", "Published accuracy, standard deviation", "share"
     REPORTED_MARK = "reported_mark", "How the published figure was read"
+    REPORTED_NOTE = "reported_note", "What the published figure's protocol does otherwise"
+    RERUN = "rerun", "Authors' code, public split, selected on validation", "share"
     BASELINE = "baseline", "Baseline"
     DIFFERENCE = "difference", "Difference to the baseline", "share"
     DIFFERENCE_LO = "difference_lo", "Difference, 95 % interval from", "share"

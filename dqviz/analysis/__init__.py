@@ -18,6 +18,7 @@ from dqviz.analysis.infos.latency import graphs_by_size, latency_bars, latency_o
 from dqviz.analysis.infos.learning_curves import learning_curves
 from dqviz.analysis.infos.least_gain import least_gain
 from dqviz.analysis.infos.levels_used import levels_used
+from dqviz.analysis.infos.low_bit import low_bit_of
 from dqviz.analysis.infos.mask_sample import mask_sample
 from dqviz.analysis.infos.neighbourhood import neighbourhood
 from dqviz.analysis.infos.one_site import one_site
@@ -59,6 +60,7 @@ __all__ = [
     "learning_curves",
     "least_gain",
     "levels_used",
+    "low_bit_of",
     "mask_sample",
     "method_label",
     "neighbourhood",

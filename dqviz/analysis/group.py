@@ -67,14 +67,21 @@ def bits_of(row: Row) -> int:
     return int(bits) if isinstance(bits, (int, float)) and bits == bits else 0
 
 
+def bits_label(bits: int | None) -> str:
+    """'FP32', 'INT8', or 'mixed' for a map from site to bits."""
+    if not bits:
+        return "mixed"
+    return "FP32" if bits == FULL_PRECISION else f"INT{bits}"
+
+
 def width_of(row: Row) -> str:
     """'FP32', 'INT8', 'INT8 (message INT4)' where one or two sites have other bits, else 'mixed'."""
     bits = bits_of(row)
     if bits:
-        return "FP32" if bits == FULL_PRECISION else f"INT{bits}"
+        return bits_label(bits)
     base, others = site_widths(row)
     if not 1 <= len(others) <= 2:
-        return "mixed"
+        return bits_label(bits)
     return f"INT{base} ({'; '.join(f'{site} INT{width}' for site, width in others.items())})"
 
 

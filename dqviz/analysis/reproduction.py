@@ -11,15 +11,13 @@ from dqviz.analysis.bootstrap import mean_interval, row_intervals
 from dqviz.analysis.group import Row, method_label
 from dqviz.analysis.infos.compare_table import finished, values_of
 from dqviz.analysis.infos.paired_differences import AT_LEAST, by_seed, paired, seed_of
-from dqviz.analysis.published import READ, UNVERIFIED, Published, published
+from dqviz.analysis.published import Published, published
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import points
 
 WIDE = 0.02
 """A standard deviation above this one (a share of 1) asks for more seeds."""
 MORE_SEEDS = 30
-MARKS = {READ: "S", UNVERIFIED: "M"}
-"""Marks of METHODS.md: S read in source, logs or full text; M not read in the paper itself."""
 SUBJECT = "dq"
 BASELINES = ("fp32", "ptq", "qat", "nqat")
 

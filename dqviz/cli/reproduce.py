@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,37 +17,45 @@ from dqviz.runs.catalogue import catalogue, check
 from dqviz.runs.home import assets_dir, package_dir
 from dqviz.runs.kept import pack
 from dqviz.runs.ledger import Ledger
-from dqviz.runs.reproducing import PREFIX, Reproduction, table, tables
+from dqviz.runs.reproducing import DEGREE_QUANT, LOW_BIT, Reproduction, table, tables
 from dqviz.runs.store import Store
 from dqviz.spec import Study
 
+if TYPE_CHECKING:
+    from dqviz.analysis.infos.low_bit import LowBitLine
+    from dqviz.analysis.reproduction import Result
+    from dqviz.report.reproduction import Made
+
 COLUMNS = ("dataset", "arch", "method", "bits", "mean", "std", "n", "reported", "difference", "verdict", "seconds")
+FILES = {DEGREE_QUANT: "reproduction.md", LOW_BIT: "lowbit.md"}
+"""Table -> its file in docs."""
 
 
 def reproduce(
+    kind: Annotated[str, typer.Option("--table", help=f"One of: {', '.join(FILES)}.")] = DEGREE_QUANT,
     datasets: Annotated[str, typer.Option(help=f"With commas, out of: {', '.join(tables())}.")] = "cora,citeseer",
-    out: Annotated[Path | None, typer.Option(help="File to write; default: docs/reproduction.md.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; default: docs/reproduction.md or lowbit.md.")] = None,
     more: Annotated[bool, typer.Option("--more", help="30 seeds where the spread is wide, after the 10.")] = False,
     only_write: Annotated[bool, typer.Option("--only-write", help="Train nothing: write what there is.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Pack the finished studies into assets/studies.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Trains the published tables again, but for what has finished, and writes them beside the reported figures."""
-    path = out or package_dir().parent / "docs" / "reproduction.md"
+    studies = {dataset: table(dataset, kind) for dataset in names(datasets)}
+    path = out or package_dir().parent / "docs" / FILES[kind]
     if not path.parent.is_dir():
         raise BadInput(f"The file cannot be written to {str(path)!r}: name a file in a folder that exists.")
-    studies = {dataset: table(dataset) for dataset in names(datasets)}
     ledger = Ledger()
     if not only_write:
         run(studies, ledger)
         if more:
-            run(wider(studies, ledger), ledger)
-    parts = gathered(studies, ledger)
-    write(parts, ledger, path)
+            run(wider(gathered(studies, ledger, kind)), ledger)
+    found = gathered(studies, ledger, kind)
+    write(found, Store(ledger), kind, path)
     if keep:
-        kept(parts, Store(ledger))
-    emit([row(one) for part in parts for one in results_of(part)], as_json, COLUMNS)
-    lacking = sum(map(len, (part.missing() for part in parts)))
+        kept(found, Store(ledger))
+    emit([one for made in found for one in rows(made)], as_json, COLUMNS)
+    lacking = sum(len(made.part.missing()) for made in found)
     if lacking:
         fail(f"{lacking} cells are not complete; {path} says which.")
 
@@ -64,31 +73,38 @@ def run(studies: dict[str, Study], ledger: Ledger) -> None:
         waiting.wait_for(lambda: [one for one in ledger.runs() if one.run_id in wanted], ledger)
 
 
-def wider(studies: dict[str, Study], ledger: Ledger) -> dict[str, Study]:
+def wider(found: Sequence[Made]) -> dict[str, Study]:
     """The cells whose spread asks for more seeds, by data set."""
     from dqviz.analysis.reproduction import MORE_SEEDS
-    from dqviz.report.reproduction import wide
 
-    found = {part.dataset: part.more([one.key for one in wide(part)], MORE_SEEDS) for part in gathered(studies, ledger)}
-    return {dataset: study for dataset, study in found.items() if study is not None}
+    more = {made.part.dataset: made.part.more([one.key for one in made.wide], MORE_SEEDS) for made in found}
+    return {dataset: study for dataset, study in more.items() if study is not None}
 
 
-def gathered(studies: dict[str, Study], ledger: Ledger) -> list[Reproduction]:
+def gathered(studies: dict[str, Study], ledger: Ledger, kind: str) -> Sequence[Made]:
     """What the ledger and the kept studies hold of these tables."""
-    runs = Store(ledger).runs()
-    return [Reproduction.of(dataset, study, runs) for dataset, study in studies.items()]
+    from dqviz.report.low_bit import MadeLowBit
+    from dqviz.report.reproduction import Made
+
+    store = Store(ledger)
+    known = store.runs()
+    parts = [Reproduction.of(dataset, study, known, kind) for dataset, study in studies.items()]
+    if kind == LOW_BIT:
+        return [MadeLowBit.with_costs(part, store.with_costs(part.runs)) for part in parts]
+    return [Made.of(part) for part in parts]
 
 
-def write(parts: list[Reproduction], ledger: Ledger, path: Path) -> None:
-    from dqviz.report.reproduction import document
+def write(found: Sequence[Made], store: Store, kind: str, path: Path) -> None:
+    from dqviz.report import low_bit, reproduction
 
-    write_atomically(path, document(parts, where(parts, Store(ledger))).encode())
+    document: Any = low_bit.document if kind == LOW_BIT else reproduction.document
+    write_atomically(path, document(found, where(found, store)).encode())
     say(f"Written: {path}")
 
 
-def where(parts: list[Reproduction], store: Store) -> str:
+def where(found: Sequence[Made], store: Store) -> str:
     """Machine and versions of the first finished run, in one sentence; '' without one."""
-    done = [run.run_id for part in parts for run in part.runs if run.state == "finished"]
+    done = [run.run_id for made in found for run in made.part.runs if run.state == "finished"]
     known: dict[str, Any] = store.json(done[0], "provenance") if done and store.has(done[0], "provenance") else {}
     if not known:
         return ""
@@ -96,25 +112,38 @@ def where(parts: list[Reproduction], store: Store) -> str:
     return f"Trained on {known['cpu']} with {known['cpu_count']} cores, {packages}."
 
 
-def kept(parts: list[Reproduction], store: Store) -> None:
+def kept(found: Sequence[Made], store: Store) -> None:
     """Packs each study, further seeds included, under its preset's name."""
-    for part in parts:
-        target = assets_dir() / "studies" / f"{PREFIX}{part.dataset}"
+    for part in (made.part for made in found):
+        target = assets_dir() / "studies" / part.preset
         say(f"Kept: {target}, {pack(store, part.study.name, part.runs, target):,} bytes.")
 
 
-def results_of(part: Reproduction) -> list[Any]:
-    from dqviz.report.reproduction import results
+def rows(made: Made) -> list[dict[str, Any]]:
+    """Cells of the JSON document; accuracies are shares of 1."""
+    from dqviz.report.low_bit import MadeLowBit
 
-    return results(part)
+    if isinstance(made, MadeLowBit):
+        return [row(line.result) | low_bit_row(line) for line in made.info.lines]
+    return [row(one) for one in made.results]
 
 
-def row(one: Any) -> dict[str, Any]:
-    """One cell of the JSON document; accuracies are shares of 1."""
+def row(one: Result) -> dict[str, Any]:
+    """One cell."""
     dataset, arch, method, bits = one.key
     return {
         "dataset": dataset, "arch": arch, "method": method, "bits": bits, "mean": one.mean, "std": one.std,
         "lo": one.low, "hi": one.high, "n": len(one.seeds), "reported": one.reported.mean if one.reported else None,
         "reported_std": one.reported.std if one.reported else None, "mark": one.reported.mark if one.reported else None,
         "difference": one.difference, "verdict": one.verdict, "seconds": one.seconds,
+    }  # fmt: skip
+
+
+def low_bit_row(line: LowBitLine) -> dict[str, Any]:
+    """What a cell of the low-bit table says besides."""
+    known, rival = line.result.reported, line.rival
+    return {
+        **line.costs, "note": known.note if known else None, "to_dq": rival.mean if rival else None,
+        "to_dq_lo": rival.low if rival else None, "to_dq_hi": rival.high if rival else None,
+        "to_dq_verdict": rival.verdict if rival else None, "loss_verdict": line.loss.verdict if line.loss else None,
     }  # fmt: skip

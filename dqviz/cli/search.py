@@ -11,6 +11,7 @@ import typer
 
 from dqviz.cli.output import AsJson, emit, fail, say
 from dqviz.cli.parse import names, numbers
+from dqviz.errors import BadInput
 from dqviz.runs.home import home
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ COLUMNS = ("dataset", "arch", "method", "bits", "val_accuracy", "trials", "prune
 
 
 def search(
-    dataset: Annotated[str, typer.Option(help="Data set; `dqviz datasets` lists them.")],
+    dataset: Annotated[str, typer.Option(help="Data set; `dqviz datasets` lists them.")] = "",
+    preset: Annotated[str, typer.Option(help="Instead of data set, architectures, methods, bits: a preset's cells.")]
+    = "",
     archs: Annotated[str, typer.Option(help="Architectures, with commas.")] = "gcn,gin,gat",
     methods: Annotated[str, typer.Option(help="Methods, with commas.")] = "fp32,ptq,qat,nqat,dq",
     bits: Annotated[str, typer.Option(help="Bit widths, with commas; FP32 is searched once.")] = "8,4,2",
@@ -38,11 +41,14 @@ def search(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Searches settings by validation accuracy alone: no trial sees the test split. Goes on where it stopped."""
-    from dqviz.jobs.search import plans
+    from dqviz.jobs.search import plans, plans_of
     from dqviz.jobs.search import search as searched
 
-    wanted = plans(dataset, names(archs), names(methods), numbers(bits), trials=trials, epochs=epochs,
-                   seeds=numbers(seeds), sampler_seed=sampler_seed)  # fmt: skip
+    if bool(dataset) == bool(preset):
+        raise BadInput("Give a data set, or --preset with a preset whose cells are to be searched.")
+    budget: dict[str, Any] = {"trials": trials, "epochs": epochs, "seeds": numbers(seeds), "sampler_seed": sampler_seed}
+    wanted = (plans_of(preset, **budget) if preset else
+              plans(dataset, names(archs), names(methods), numbers(bits), **budget))  # fmt: skip
     folder = out or home() / "settings"
     began = time.monotonic()
     try:
@@ -51,7 +57,8 @@ def search(
         say("Stopped by Ctrl-C; the same command goes on from here.")
         raise
     rows = [row(outcome) for outcome in outcomes]
-    say(f"{len(rows)} cells in {time.monotonic() - began:.0f} s; settings in {folder / f'{dataset}.yaml'}")
+    files = ", ".join(dict.fromkeys(str(folder / f"{plan.dataset}.yaml") for plan in wanted))
+    say(f"{len(rows)} cells in {time.monotonic() - began:.0f} s; settings in {files}")
     emit(rows, as_json, shown(rows))
     failures = [outcome.error for outcome in outcomes if outcome.error]
     if failures:

@@ -12,7 +12,7 @@ from dqviz.analysis.infos.compare_table import CompareTable
 from dqviz.analysis.infos.paired_differences import PairedDifferences
 from dqviz.analysis.infos.pareto import Pareto
 from dqviz.columns import Column
-from dqviz.plots.draw import Label, direct_labels, empty, figure, zero_line
+from dqviz.plots.draw import Label, direct_labels, empty, figure, wrap, zero_line
 from dqviz.plots.style import NEUTRAL, colour, marker
 
 RUN = "Run"
@@ -27,12 +27,13 @@ def plot_compare_table(info: CompareTable) -> go.Figure:
     fig = _rows([s.who for s in info.scores], title)
     for place, s in enumerate(info.scores):
         _mark(fig, s.who, place, (s.mean, s.low, s.high), f"{s.seeds} seeds")
-    known = [(place, s.reported) for place, s in enumerate(info.scores) if np.isfinite(s.reported)]
+    known = [(place, s) for place, s in enumerate(info.scores) if np.isfinite(s.reported)]
     if known:
         marks = ", ".join(dict.fromkeys(s.mark for s in info.scores if s.mark))
-        fig.add_scatter(x=[x for _, x in known], y=[p for p, _ in known], mode="markers", name=marks,
+        notes = [wrap(f"{s.mark}{f'; {s.note}' if s.note else ''}") for _, s in known]
+        fig.add_scatter(x=[s.reported for _, s in known], y=[p for p, _ in known], mode="markers", name=marks,
                         marker={"symbol": "diamond-tall-open", "size": 11, "color": NEUTRAL},
-                        hovertemplate="reported: %{x:.3f}<extra></extra>")  # fmt: skip
+                        customdata=notes, hovertemplate="%{x:.3f}, %{customdata}<extra></extra>")  # fmt: skip
         fig.add_annotation(text=f"◇ {marks}", x=1, y=1, xref="paper", yref="paper", yanchor="bottom",
                            showarrow=False, font={"size": 12})  # fmt: skip
         fig.update_layout(margin_t=28)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from dqviz.analysis.group import method_label, width_of
-from dqviz.analysis.published import SOURCE
-from dqviz.analysis.reproduction import MARKS, MORE_SEEDS, WIDE, Claim, Key, Result, claims, result
-from dqviz.runs.reproducing import Reproduction
+from dqviz.analysis.published import MARKS, SOURCE
+from dqviz.analysis.reproduction import MORE_SEEDS, WIDE, Claim, Key, Result, claims, result
+from dqviz.runs.reproducing import DEGREE_QUANT, Reproduction
 
 INTRODUCTION = f"""
 Written by `make reproduce` (`dqviz reproduce`) from the ledger: {SOURCE}, trained again under one protocol.
@@ -32,40 +33,55 @@ reported side of 0. Seconds are the wall time of all seeds of a cell, one thread
 """
 TABLE = ("", "method", "bits", "ours", "95 % interval", "n", "reported", "difference", "verdict", "seconds")
 CLAIMS = ("", "bits", "baseline", "ours", "95 % interval", "pairs", "reported", "verdict")
-LEFT = ("", "method", "bits", "verdict", "baseline")
+LEFT = ("", "method", "bits", "verdict", "baseline", "otherwise", "against Degree-Quant", "accuracy", "loss")
 
 
-def results(part: Reproduction) -> list[Result]:
-    """One a cell, in the order of the study."""
-    return [result(key, rows) for key, rows in part.rows.items()]
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A table made again and what its cells say, computed once for all that ask: one result a cell, in their order."""
+
+    part: Reproduction
+    results: tuple[Result, ...]
+
+    @classmethod
+    def of(cls, part: Reproduction) -> Made:
+        return cls(part, tuple(result(key, rows) for key, rows in part.rows.items()))
+
+    @property
+    def wide(self) -> list[Result]:
+        """Cells whose spread asks for more seeds than there are."""
+        return [one for one in self.results if one.wide]
 
 
-def wide(part: Reproduction) -> list[Result]:
-    """Cells whose spread asks for more seeds than there are."""
-    return [one for one in results(part) if one.wide]
-
-
-def document(parts: Sequence[Reproduction], where: str = "") -> str:
+def document(tables: Sequence[Made], where: str = "") -> str:
     """The whole file. `where`: machine and versions, in one sentence."""
     head = ["# Degree-Quant, reproduced", INTRODUCTION.strip(), *([where] if where else [])]
-    return "\n\n".join([*head, *(section(part) for part in parts)]) + "\n"
+    return "\n\n".join([*head, *(section(made) for made in tables)]) + "\n"
 
 
-def section(part: Reproduction) -> str:
-    lacking = part.missing()
-    lines = [f"## {part.study.name}", *part.notes, searching(part)]
-    if lacking:
-        lines += [f"**Incomplete.** Of {len(part.study.runs)} runs, these are missing:",
-                  "\n".join(f"- {name_of(key)}: {words}" for key, words in lacking.items())]  # fmt: skip
-    else:
-        lines.append(f"All {len(part.study.runs)} runs have finished.")
-    lines += ["### Cells", table(TABLE, [cells_of(one, part.learns(one.key)) for one in results(part)])]
+def section(made: Made) -> str:
+    part = made.part
+    lines = [*standing(part), "### Cells",
+             table(TABLE, [cells_of(one, part.learns(one.key)) for one in made.results])]  # fmt: skip
     found = claims(part.rows)
     if found:
         lines += ["### Degree-Quant against the baselines", table(CLAIMS, [claim_cells(one) for one in found])]
-    commands = "\n".join(f"    {line}" for line in part.commands())
+    return "\n\n".join([*lines, *asking(made), *commands(part)])
+
+
+def standing(part: Reproduction) -> list[str]:
+    """What was asked for, how its settings were found, and which runs are missing."""
+    lacking = part.missing()
+    lines = [f"## {part.study.name}", *part.notes, searching(part)]
+    if not lacking:
+        return [*lines, f"All {len(part.study.runs)} runs have finished."]
+    names = "\n".join(f"- {name_of(key)}: {words}" for key, words in lacking.items())
+    return [*lines, f"**Incomplete.** Of {len(part.study.runs)} runs, these are missing:", names]
+
+
+def commands(part: Reproduction) -> list[str]:
     text = "All cells, then each cell by itself (its first seed; the others likewise):"
-    return "\n\n".join([*lines, *asking(part), "### Commands", text, commands])
+    return ["### Commands", text, "\n".join(f"    {line}" for line in part.commands())]
 
 
 def searching(part: Reproduction) -> str:
@@ -81,13 +97,14 @@ def searching(part: Reproduction) -> str:
     return f"{text} Not searched, with the preset's settings: {', '.join(left)}." if left else text
 
 
-def asking(part: Reproduction) -> list[str]:
+def asking(made: Made) -> list[str]:
     """Which cells ask for more seeds, and how to run them."""
-    found = wide(part)
+    found, part = made.wide, made.part
     if not found:
         return []
     names = ", ".join(f"{name_of(one.key)} ({100 * one.std:.1f})" for one in found)
-    command = f"`dqviz reproduce --datasets {part.dataset} --more`"
+    kind = "" if part.kind == DEGREE_QUANT else f" --table {part.kind}"
+    command = f"`dqviz reproduce{kind} --datasets {part.dataset} --more`"
     why = f"The standard deviation exceeds {100 * WIDE:g} points in: {names}."
     return [f"{why} These cells ask for {MORE_SEEDS} seeds: {command}."]
 

@@ -38,8 +38,8 @@ class Source:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """JSON rows of the finished runs with the model's size, as the analyses take them."""
-        return [{**run.row(), "size_bytes": run.summary.get("size_bytes")} for run in self.finished]
+        """JSON rows of the finished runs with what they cost, as the analyses take them."""
+        return list(self.store.with_costs(self.finished))
 
     def multiples(self) -> list[tuple[str, list[Row]]]:
         """(heading, rows) of each small multiple: one data set and architecture, at most seven groups of seeds."""

@@ -14,21 +14,26 @@ from dqviz.runs.rows import RunRow
 from dqviz.runs.tuned import FINAL_SEEDS, Cell, cells
 from dqviz.spec import RunSpec, Study
 
-PREFIX = "dq-"
+DEGREE_QUANT, LOW_BIT = "dq", "lowbit"
+KINDS = (DEGREE_QUANT, LOW_BIT)
+"""What stands before the data set in a preset's name: the table it makes."""
+
 Key = tuple[str, str, str, int]
 """Data set, architecture, method, bits (0 for a map from site to bits)."""
 
 
-def tables() -> list[str]:
-    """Data sets that have a preset for their table."""
-    return [name.removeprefix(PREFIX) for name in presets() if name.startswith(PREFIX)]
+def tables(kind: str = DEGREE_QUANT) -> list[str]:
+    """Data sets that have a preset for their table. Raises BadInput with the choices for another kind of table."""
+    if kind not in KINDS:
+        raise unknown("table", kind, KINDS)
+    return [name.removeprefix(f"{kind}-") for name in presets() if name.startswith(f"{kind}-")]
 
 
-def table(dataset: str) -> Study:
+def table(dataset: str, kind: str = DEGREE_QUANT) -> Study:
     """The study of a data set's table. Raises BadInput with the choices for another data set."""
-    if dataset not in tables():
-        raise unknown("data set of a published table", dataset, tables())
-    return preset(PREFIX + dataset)
+    if dataset not in tables(kind):
+        raise unknown("data set of a published table", dataset, tables(kind))
+    return preset(f"{kind}-{dataset}")
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,19 @@ class Reproduction:
     dataset: str
     study: Study
     runs: tuple[RunRow, ...]
+    kind: str = DEGREE_QUANT
 
     @classmethod
-    def of(cls, dataset: str, study: Study, runs: Iterable[RunRow]) -> Reproduction:
+    def of(cls, dataset: str, study: Study, runs: Iterable[RunRow], kind: str = DEGREE_QUANT) -> Reproduction:
         """`runs`: all there are; those with other settings, and of search seeds, are left out."""
         wanted = {_unseeded(spec) for spec in study.runs}
         mine = (run for run in runs if isinstance(run.spec, RunSpec) and run.seed < FINAL_SEEDS)
-        return cls(dataset, study, tuple(run for run in mine if _unseeded(run.spec) in wanted))
+        return cls(dataset, study, tuple(run for run in mine if _unseeded(run.spec) in wanted), kind)
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset, and of the kept study."""
+        return f"{self.kind}-{self.dataset}"
 
     @cached_property
     def specs(self) -> dict[Key, list[RunSpec]]:
@@ -57,9 +68,13 @@ class Reproduction:
     @cached_property
     def rows(self) -> dict[Key, list[dict[str, Any]]]:
         """JSON rows of each cell's runs, whatever their state."""
+        return self.by_cell([run.row() for run in self.runs])
+
+    def by_cell(self, rows: Iterable[dict[str, Any]]) -> dict[Key, list[dict[str, Any]]]:
+        """Rows of `runs`, in their order, cell by cell; a cell without a run has none."""
         found: dict[Key, list[dict[str, Any]]] = {key: [] for key in self.specs}
-        for run in self.runs:
-            found[_key(run.spec)].append(run.row())
+        for run, row in zip(self.runs, rows, strict=True):
+            found[_key(run.spec)].append(row)
         return found
 
     @cached_property
@@ -94,7 +109,7 @@ class Reproduction:
 
     def commands(self) -> list[str]:
         """All cells at once, then the first seed of each."""
-        together = f"dqviz study start --preset {PREFIX}{self.dataset} --wait"
+        together = f"dqviz study start --preset {self.preset} --wait"
         return [together, *(train_command(specs[0]) for specs in self.specs.values())]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqviz.errors import BadInput
-from dqviz.runs import artifacts, demo, kept
+from dqviz.runs import artifacts, costs, demo, kept
 from dqviz.runs.home import assets_dir
 from dqviz.runs.kept import Shipped
 from dqviz.runs.ledger import Ledger
@@ -16,7 +17,8 @@ from dqviz.runs.rows import RunRow, StudyRow
 if TYPE_CHECKING:
     import pandas as pd
 
-MEASURED = ("latency",)
+LATENCY = "latency"
+MEASURED = (LATENCY,)
 """Tables that a measurement leaves in its own folder and that are read under the run it measured."""
 
 
@@ -65,6 +67,11 @@ class Store:
         """Raises Unavailable when the run has no table of that name, BadInput for an unknown run."""
         folder = self._folder(run_id, name)
         return kept.table(folder, run_id, name) if kept.is_kept(folder) else artifacts.read_table(folder, name)
+
+    def with_costs(self, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
+        """JSON rows with sizes, mean bits and, where it was measured, latency."""
+        timed = [run for run in runs if self.has(run.run_id, LATENCY)]
+        return costs.with_costs(runs, timed, lambda run_id: self.table(run_id, LATENCY))
 
     def json(self, run_id: str, name: str) -> Any:
         folder = self._folder(run_id, name)

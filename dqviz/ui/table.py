@@ -23,6 +23,7 @@ WORDS = {
     "reported": "Published accuracy",
     "reported_std": "Published standard deviation",
     "reported_mark": "Published: how known",
+    "reported_note": "Published: what differs",
     "latency_ms": "Latency (ms)",
     "size_bytes": "Model size (bytes)",
     "flip": "Flips",

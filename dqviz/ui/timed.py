@@ -11,7 +11,6 @@ import streamlit as st
 from dqviz.ui import pick
 from dqviz.ui.names import plain
 
-WHOLE = ("gcn", "gin", "gat", "sage")
 NATIVE = "native"
 
 

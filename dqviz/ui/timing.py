@@ -12,11 +12,13 @@ import streamlit as st
 from dqviz.columns import TABLES
 from dqviz.errors import BadInput
 from dqviz.registry import one_sentence
+from dqviz.runs import costs
+from dqviz.runs.costs import family
 from dqviz.runs.ledger import RunRow
 from dqviz.spec import MeasureSpec
 from dqviz.ui.jobs import act, active
 from dqviz.ui.store import have, ledger, read_table, tables
-from dqviz.ui.timed import WHOLE, show_exactness
+from dqviz.ui.timed import show_exactness
 
 BUSY_SHARE = 0.5  # load average a core above which a timing is not worth much
 NO_TIMINGS = pd.DataFrame(columns=[str(column) for column in TABLES["latency"]])
@@ -56,32 +58,10 @@ def other_widths(rows: Sequence[RunRow], row: RunRow) -> list[RunRow]:
     return [row, *(one for one in rows if family(one) == family(row) and one.run_id != row.run_id)]
 
 
-def family(row: RunRow) -> tuple[str | int, ...]:
-    """What runs have in common that were timed together: everything but their bits."""
-    return row.dataset, row.arch, row.method, row.profile, row.seed
-
-
-def latency_ms(row: RunRow, found: pd.DataFrame | None) -> float | None:
-    """Median time of the whole network on the graph it was trained on, at the run's own width; None when not timed."""
-    if found is None:
-        return None
-    precision = "fp32" if row.bits == 32 else f"int{row.bits}"
-    mine = found[found["op"].isin(WHOLE) & (found["precision"] == precision) & (found["graph"] == row.dataset)]
-    return float(mine["median_ms"].min()) if len(mine) else None
-
-
 def with_costs(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """JSON rows with size_bytes and, where it was timed, latency_ms."""
-    timed = {row.run_id: row for row in have(rows, "latency")}
-    read = tables(list(timed.values()), "latency")
-    families = {family(row): row for row in reversed(timed.values())}
-    found: list[dict[str, Any]] = []
-    for row in rows:
-        source = timed.get(row.run_id) or families.get(family(row))
-        table = read(source.run_id) if source else None
-        cost = {"size_bytes": row.summary.get("size_bytes"), "latency_ms": latency_ms(row, table)}
-        found.append(row.row() | cost)
-    return found
+    """JSON rows with sizes, mean bits and, where it was timed, latency_ms."""
+    timed = have(rows, "latency")
+    return costs.with_costs(rows, timed, tables(timed, "latency"))
 
 
 def show_measure(rows: Sequence[RunRow], row: RunRow, found: pd.DataFrame) -> None:

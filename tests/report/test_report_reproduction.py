@@ -14,7 +14,7 @@ from dqviz.analysis.reproduction import claim_verdict, claims, result, verdict
 from dqviz.cli import main, reproduce
 from dqviz.cli.parse import grouped
 from dqviz.errors import BadInput
-from dqviz.report.reproduction import document
+from dqviz.report.reproduction import Made, document
 from dqviz.runs import reproducing
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.reproducing import Reproduction, table, train_command
@@ -109,7 +109,7 @@ def tiny(seeds: int = 2) -> Study:
 
 def test_an_empty_ledger_names_every_cell(home: Path) -> None:
     part = Reproduction.of("karate", tiny(), Ledger().runs())
-    text = document([part])
+    text = document([Made.of(part)])
     assert "**Incomplete.** Of 6 runs, these are missing:" in text
     assert "- GCN Degree-Quant INT4: 0 of 2 seeds (2 not started)" in text
     assert "| GCN | FP32 | FP32 | – | – | 0 | – | – | not run | 0 |" in text
@@ -133,7 +133,7 @@ def test_runs_of_other_settings_and_of_search_seeds_are_left_out(home: Path) -> 
 @pytest.fixture
 def made(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny table instead of Cora's, trained; assets in a folder of the test."""
-    monkeypatch.setattr(reproduce, "table", lambda _: tiny())
+    monkeypatch.setattr(reproduce, "table", lambda *_: tiny())
     monkeypatch.setattr(reproduce, "assets_dir", lambda: tmp_path / "assets")
     return tmp_path / "reproduction.md"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,22 @@ import numpy as np
 import pandas as pd
 
 from dqviz.analysis.bootstrap import row_intervals
-from dqviz.analysis.group import Identity, Row, seeds_by_variant
+from dqviz.analysis.group import Identity, Row, bits_label, bits_of, seeds_by_variant
 from dqviz.analysis.info import Info
 from dqviz.analysis.published import published
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, count, percent
 
 RESULTS = ("val_accuracy", "test_accuracy", "test_accuracy_integer", "epoch_ms_median", "latency_ms", "size_bytes")
+WIDTHS = ("feature_bits", "tensor_bits")
+"""Mean bits: told where they are not the bits that were asked for."""
+SAME_BITS = 1e-6
 SETTINGS = ("dataset", "arch", "method", "bits", "profile", "epochs")
 
 
 @dataclass(frozen=True)
 class Score:
-    """Test accuracy of one group over `seeds` seeds, with what was published for it (mean, or NaN) and its mark."""
+    """Test accuracy of one group over `seeds` seeds, with what was published for it: mean (or NaN), mark and note."""
 
     who: Identity
     mean: float
@@ -32,11 +35,15 @@ class Score:
     seeds: int
     reported: float
     mark: str
+    note: str
 
 
 @dataclass(frozen=True, eq=False)
 class CompareTable(Info):
-    """`table`: run, the settings that differ, seeds, test_accuracy with std, lo and hi, other results, reported."""
+    """`table`: run, the settings that differ, seeds, test_accuracy with std, lo and hi, other results, reported.
+
+    Mean bits of features and of all tensors are among the results where they differ from the bits of any run.
+    """
 
     scores: tuple[Score, ...]
 
@@ -44,17 +51,31 @@ class CompareTable(Info):
 def compare_table(rows: Sequence[Row]) -> CompareTable:
     """`rows` as JSON rows of DESIGN.md section 6; runs without a test accuracy are left out.
 
-    `reported` and its mark are published figures (see `analysis.published`), never measured here.
+    `reported`, its mark and note are published figures (see `analysis.published`), never measured here.
     """
     done = finished(rows)
     groups = seeds_by_variant(done)
     shown = [name for name in SETTINGS if len({str(row.get(name)) for row in done}) > 1]
+    results = (*RESULTS, *(name for name in WIDTHS if any(map(other_width(name), done))))
     scores = [_score(who, members) for who, members in groups.items()]
-    table = pd.DataFrame([_line(score, members, shown) for score, members in zip(scores, groups.values(), strict=True)])
+    lines = [_line(score, members, shown, results) for score, members in zip(scores, groups.values(), strict=True)]
+    table = with_widths(pd.DataFrame(lines))
     if not table.empty:
         table = table.dropna(axis="columns", how="all")
     alt = "Test accuracy of every group of seeds with its 95 % interval, published figures as hollow marks."
     return CompareTable(_sentence(scores), alt, table, tuple(scores))
+
+
+def other_width(name: str) -> Callable[[Row], bool]:
+    """Whether a row's mean bits are not those that were asked for."""
+    return lambda row: bool(abs(value_of(row, name) - bits_of(row)) > SAME_BITS)
+
+
+def with_widths(table: pd.DataFrame) -> pd.DataFrame:
+    """Bits as words ("INT8", "mixed") where a run has a map from site to bits instead of a number."""
+    if "bits" not in table or table["bits"].notna().all():
+        return table
+    return table.assign(bits=[bits_label(None if pd.isna(bits) else int(bits)) for bits in table["bits"]])
 
 
 def finished(rows: Sequence[Row], column: str = "test_accuracy") -> list[Row]:
@@ -78,20 +99,22 @@ def _score(who: Identity, rows: Sequence[Row]) -> Score:
     known = published(who.dataset, who.arch, who.method, who.bits)
     std = float(values.std(ddof=1)) if len(values) > 1 else np.nan
     return Score(who, mean, low, high, std, len(values),
-                 known.mean if known else np.nan, known.mark if known else "")  # fmt: skip
+                 known.mean if known else np.nan, known.mark if known else "",
+                 known.note if known else "")  # fmt: skip
 
 
-def _line(score: Score, rows: Sequence[Row], shown: Sequence[str]) -> dict[str, Any]:
+def _line(score: Score, rows: Sequence[Row], shown: Sequence[str], results: Sequence[str]) -> dict[str, Any]:
     line: dict[str, Any] = {"run": score.who.label, **{name: rows[0].get(name) for name in shown}}
     line |= {"seeds": score.seeds, "test_accuracy": score.mean, "test_accuracy_std": score.std,
              "test_accuracy_lo": score.low, "test_accuracy_hi": score.high}  # fmt: skip
-    for name in RESULTS:
+    for name in results:
         values = values_of(rows, name)
         if name != "test_accuracy" and np.isfinite(values).any():
             line[name] = float(np.nanmean(values))
     known = published(score.who.dataset, score.who.arch, score.who.method, score.who.bits)
     if known:
-        line |= {"reported": known.mean, "reported_std": known.std, "reported_mark": known.mark}
+        line |= {"reported": known.mean, "reported_std": known.std, "reported_mark": known.mark,
+                 "reported_note": known.note or None}  # fmt: skip
     return line
 
 

@@ -57,7 +57,7 @@ def paired_differences(rows: Sequence[Row], baseline: str, column: str = "test_a
     for who, members in groups.items():
         base = _partner(who, bases)
         if base is not None and base != who:
-            differences.append(_difference(who, base, by_seed(members, column), by_seed(groups[base], column)))
+            differences.append(difference(who, base, by_seed(members, column), by_seed(groups[base], column)))
     table = pd.DataFrame([_line(one) for one in differences])
     alt = f"Difference of test accuracy to {baseline} in points with 95 % intervals and a line at zero."
     return PairedDifferences(_sentence(differences, baseline), alt, table, baseline, tuple(differences))
@@ -82,7 +82,7 @@ def paired(own: Mapping[int, float], other: Mapping[int, float]) -> Floats:
     return np.array([own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())])
 
 
-def _difference(who: Identity, base: Identity, own: Mapping[int, float], other: Mapping[int, float]) -> Difference:
+def difference(who: Identity, base: Identity, own: Mapping[int, float], other: Mapping[int, float]) -> Difference:
     found = paired(own, other)
     mean, low, high = mean_interval(found)
     if len(found) < 2:

@@ -13,6 +13,7 @@ from dqviz.errors import BadInput
 from dqviz.jobs.search.space import part_of
 from dqviz.methods import METHODS
 from dqviz.nn import ARCHS
+from dqviz.runs.presets import preset
 from dqviz.runs.tuned import FINAL_SEEDS, Cell, Key
 from dqviz.spec import FULL_PRECISION, RunSpec, bits_label, make_spec
 
@@ -23,7 +24,11 @@ Ask = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Plan:
-    """One cell's search. `trained`: settings that are taken over from another method, by entry of a RunSpec."""
+    """One cell's search.
+
+    `trained`: settings that are taken over from another method, by entry of a RunSpec. `given`: those that a preset
+    gives the cell, under what is searched, as in its final runs; `preset` is that preset's name.
+    """
 
     dataset: str
     arch: str
@@ -34,6 +39,8 @@ class Plan:
     seeds: tuple[int, ...] = (1000, 1001)
     sampler_seed: int = 0
     trained: Settings = field(default_factory=dict)
+    given: Settings = field(default_factory=dict)
+    preset: str = ""
 
     @property
     def key(self) -> Key:
@@ -48,15 +55,17 @@ class Plan:
     def name(self) -> str:
         """Names the study: the cell, and a digest of all that a trial's value depends on (not of the budget)."""
         about = asdict(self) | {"space": part_of(self.method).digest}
-        text = json.dumps({key: value for key, value in about.items() if key != "trials"}, sort_keys=True)
+        left_out = {"trials", "preset", *(() if self.given else ("given",))}
+        text = json.dumps({key: value for key, value in about.items() if key not in left_out}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.dataset}-{self.arch}-{self.method}-{self.bits}-{digest}"
 
     @property
     def command(self) -> str:
         seeds = ",".join(map(str, self.seeds))
-        return (f"dqviz search --dataset {self.dataset} --archs {self.arch} --methods {self.method} --bits {self.bits} "
-                f"--trials {self.trials} --epochs {self.epochs} --seeds {seeds} "
+        cell = (f"--preset {self.preset}" if self.preset else
+                f"--dataset {self.dataset} --archs {self.arch} --methods {self.method} --bits {self.bits}")  # fmt: skip
+        return (f"dqviz search {cell} --trials {self.trials} --epochs {self.epochs} --seeds {seeds} "
                 f"--sampler-seed {self.sampler_seed}")  # fmt: skip
 
     @property
@@ -69,8 +78,10 @@ class Plan:
 
     def spec(self, settings: Settings, seed: int) -> RunSpec:
         """The run of one trial and seed, as a final run with these settings would be but for its seed."""
+        chosen = {**settings, **self.trained}
+        under = {entry: {**self.given.get(entry, {}), **chosen.get(entry, {})} for entry in {*self.given, *chosen}}
         return make_spec(dataset=self.dataset, arch=self.arch, method=self.method, bits=self.bits, seed=seed,
-                         epochs=self.epochs, **{**settings, **self.trained})  # fmt: skip
+                         epochs=self.epochs, **under)  # fmt: skip
 
 
 def plans(dataset: str, archs: Sequence[str], methods: Sequence[str], bits: Sequence[int], **budget: Any) -> list[Plan]:
@@ -79,23 +90,46 @@ def plans(dataset: str, archs: Sequence[str], methods: Sequence[str], bits: Sequ
     Raises BadInput, listing the choices, for a name that is not registered, a bit width that is none, or search seeds
     that final runs use.
     """
-    DATASETS[dataset]
     cells = [
-        Plan(dataset, ARCHS[arch].name, METHODS[method].name, width, **budget)
+        Plan(dataset, arch, method, width, **budget)
         for arch in archs
         for method in methods
         for width in ([FULL_PRECISION] if method == "fp32" else bits)
     ]
     if not cells:
         raise BadInput("Choose at least one architecture, one method and one bit width.")
-    for plan in cells:
+    return ordered(cells)
+
+
+def plans_of(name: str, **budget: Any) -> list[Plan]:
+    """The cells of a preset with the settings it gives them; one of a map from site to bits is not searched.
+
+    What was found before is left aside, and the optimizer's settings are always searched.
+    """
+    return ordered([
+        Plan(spec.dataset, spec.arch, spec.method, spec.bits, given=given(spec), preset=name, **budget)
+        for spec in preset(name, untuned=True).runs
+        if isinstance(spec.bits, int)
+    ])  # fmt: skip
+
+
+def given(spec: RunSpec) -> Settings:
+    found = {entry: getattr(spec, entry) for entry in ("dataset_settings", "arch_settings", "method_settings")}
+    return {entry: settings for entry, settings in found.items() if settings}
+
+
+def ordered(cells: Sequence[Plan]) -> list[Plan]:
+    """Every cell once, those that are trained as another one last."""
+    once = {(plan.dataset, plan.key): plan for plan in cells}
+    for plan in once.values():
         require(plan)
-    once = {plan.key: plan for plan in cells}
     return sorted(once.values(), key=lambda plan: bool(plan.trained_as))
 
 
 def require(plan: Plan) -> None:
     """Raises BadInput for a plan that cannot be searched."""
+    for registry, name in ((DATASETS, plan.dataset), (ARCHS, plan.arch), (METHODS, plan.method)):
+        registry[name]
     if not plan.seeds or min(plan.seeds) < FINAL_SEEDS or len(set(plan.seeds)) < len(plan.seeds):
         raise BadInput(f"Search seeds must be different numbers from {FINAL_SEEDS} on; those below are final seeds.")
     if plan.trials < 1:

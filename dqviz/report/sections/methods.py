@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dqviz.analysis.infos.compare_table import compare_table
+from dqviz.analysis.infos.low_bit import low_bit_of
 from dqviz.analysis.infos.pareto import pareto
 from dqviz.plots import plot_compare_table, plot_pareto
 from dqviz.report.blocks import Block, Text
@@ -13,7 +14,8 @@ from dqviz.report.source import Source
 # Published figures come from other protocols: they stand beside ours, no verdict is drawn from them.
 NOTE = """
 Columns that begin with 'reported' hold published figures, selected and averaged by their authors' own rules: they are
-shown beside the measured ones and not compared with them. 'reported (unverified)' was not read in the paper itself.
+shown beside the measured ones and not compared with them. 'reported (unverified)' was not read in the paper itself. The
+note says what their protocol does otherwise, where that is known.
 """
 
 
@@ -22,7 +24,8 @@ def make(source: Source) -> list[Block]:
     if info.table.empty:
         return [Text("No run of this study has finished, so there is nothing to compare.")]
     note = [Text(" ".join(NOTE.split()))] if "reported" in info.table else []
-    parts: list[Block] = [*table("methods", "Methods, mean and 95 % interval over seeds", info), *note]
+    low = table("low-bit", "Bits, sizes and the difference to Degree-Quant at the same bits", low_bit_of(source.rows))
+    parts: list[Block] = [*table("methods", "Methods, mean and 95 % interval over seeds", info), *low, *note]
     for at, (title, rows) in enumerate(source.multiples()):
         parts += chart(f"test-accuracy-{at}", f"{title}: test accuracy", compare_table(rows), plot_compare_table)
         parts += chart(f"size-{at}", f"{title}: accuracy against model size", pareto(rows, "size_bytes"), plot_pareto)

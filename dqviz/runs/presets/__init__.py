@@ -61,11 +61,12 @@ class Product(Frozen):
         return tuple(map(tuned, product.runs)) if self.tuned else product.runs
 
 
-def preset(name: str) -> Study:
-    """The study of that name. Raises BadInput with the choices for an unknown one."""
+def preset(name: str, untuned: bool = False) -> Study:
+    """The study of that name (`untuned`: as the file has it). Raises BadInput with the choices for an unknown one."""
     if name not in _shipped():
         raise unknown("preset", name, _shipped())
-    return study_of(_shipped()[name], default_name=name)
+    content = _shipped()[name] | ({"tuned": False} if untuned else {})
+    return study_of(content, default_name=name)
 
 
 def presets() -> dict[str, str]:

@@ -1,29 +1,10 @@
-"""Accuracies published elsewhere, as data (METHODS.md 1.7), to stand beside measured ones in a marked column.
-
-Not comparable to the digit: protocols differ (METHODS.md section 0). `UNVERIFIED` marks figures that were not read in
-the paper itself; `READ` those read in the authors' published logs.
-"""
+"""Accuracies of Degree-Quant and its baselines (METHODS.md 1.7)."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dqviz.analysis.published.entry import READ, UNVERIFIED, Published
 
-UNVERIFIED = "reported (unverified)"
-READ = "reported (authors' logs)"
 SOURCE = "Tailor et al. 2021, arXiv 2008.05000"
-
-
-class Published(NamedTuple):
-    """Mean and standard deviation of accuracy, both shares of 1."""
-
-    dataset: str
-    arch: str
-    method: str
-    bits: int
-    mean: float
-    std: float
-    mark: str
-
 
 # (method, bits, architecture): per cent on Cora, then on CiteSeer
 _PLANETOID: dict[tuple[str, int, str], tuple[float, float, float, float]] = {
@@ -76,17 +57,9 @@ _REDDIT = (
     ("dq", 4, 86.2, 3.2, READ),
 )
 
-PUBLISHED: tuple[Published, ...] = (
+DEGREE_QUANT: tuple[Published, ...] = (
     *(Published("cora", a, m, b, v[0] / 100, v[1] / 100, UNVERIFIED) for (m, b, a), v in _PLANETOID.items()),
     *(Published("citeseer", a, m, b, v[2] / 100, v[3] / 100, UNVERIFIED) for (m, b, a), v in _PLANETOID.items()),
     *(Published("mnist", a, m, b, v[0] / 100, v[1] / 100, UNVERIFIED) for (m, b, a), v in _MNIST.items()),
     *(Published("reddit-binary", "gin", m, b, mean / 100, std / 100, mark) for m, b, mean, std, mark in _REDDIT),
 )
-
-
-def published(dataset: str, arch: str, method: str, bits: int) -> Published | None:
-    """What was published for this combination, or None."""
-    for entry in PUBLISHED:
-        if entry[:4] == (dataset, arch, method, bits):
-            return entry
-    return None

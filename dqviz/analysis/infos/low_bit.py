@@ -1,0 +1,157 @@
+"""Methods of few bits side by side: accuracy, mean bits, sizes, latency, published figures, Degree-Quant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dqviz.analysis.bootstrap import mean_interval
+from dqviz.analysis.group import Identity, Row, bits_label, method_label, seeds_by_variant
+from dqviz.analysis.info import Info
+from dqviz.analysis.infos.compare_table import finished, values_of
+from dqviz.analysis.infos.paired_differences import AT_LEAST, Difference, by_seed, difference, paired
+from dqviz.analysis.published import AVERAGE_LOSS, Published
+from dqviz.analysis.reproduction import Result, result
+from dqviz.analysis.view import FULL_PRECISION
+from dqviz.analysis.words import NOTHING, listing, percent
+
+RIVAL = "dq"
+RIVAL_ARCH = "gcn"
+"""Whose Degree-Quant an architecture is compared with that has none of its own."""
+BASELINES = ("fp32", "ptq", "qat", "nqat", RIVAL)
+COSTS = ("feature_bits", "tensor_bits", "size_bytes", "feature_bytes", "latency_ms")
+Groups = Mapping[Identity, Sequence[Row]]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a source reports to lose against full precision, and what is lost here, paired over seeds."""
+
+    reported: float
+    mark: str
+    trap: str
+    mean: float
+    low: float
+    high: float
+    pairs: int
+    verdict: str
+
+
+@dataclass(frozen=True)
+class LowBitLine:
+    """One configuration over its seeds. `costs`: means of COSTS, NaN where unknown; `rival`: minus Degree-Quant."""
+
+    who: Identity
+    result: Result
+    costs: Mapping[str, float]
+    rival: Difference | None
+    loss: Loss | None
+
+
+@dataclass(frozen=True, eq=False)
+class LowBit(Info):
+    lines: tuple[LowBitLine, ...]
+
+
+def low_bit(groups: Groups) -> LowBit:
+    """`groups`: JSON rows with costs of each configuration, those that have not finished included."""
+    lines = tuple(_line(who, rows, groups) for who, rows in groups.items())
+    table = pd.DataFrame([_row(line) for line in lines if line.result.seeds])
+    if not table.empty:
+        table = table.dropna(axis="columns", how="all")
+    alt = "Accuracy, mean bits, sizes, latency, published figures and the difference to Degree-Quant of every method."
+    return LowBit(_sentence(lines), alt, table, lines)
+
+
+def low_bit_of(rows: Sequence[Row]) -> LowBit:
+    """The finished rows of a study, grouped by seeds; nothing where no method but those of Degree-Quant's table ran."""
+    done = finished(rows)
+    ours = any(row.get("method") not in BASELINES for row in done)
+    return low_bit(seeds_by_variant(done) if ours else {})
+
+
+def _line(who: Identity, rows: Sequence[Row], groups: Groups) -> LowBitLine:
+    done = finished(rows)
+    one = result((who.dataset, who.arch, who.method, who.bits), rows)
+    known = {name: values_of(done, name) for name in COSTS}
+    means = {name: float(np.nanmean(v)) if np.isfinite(v).any() else np.nan for name, v in known.items()}
+    return LowBitLine(who, one, means, _to_rival(who, done, groups), _loss(who, done, one.reported, groups))
+
+
+def _to_rival(who: Identity, done: Sequence[Row], groups: Groups) -> Difference | None:
+    """Minus Degree-Quant at the same bits: of the same architecture, else of a GCN."""
+    if who.method == RIVAL or who.bits == FULL_PRECISION:
+        return None
+    for arch in (who.arch, RIVAL_ARCH):
+        base = _of(groups, who, arch, RIVAL, who.bits)
+        if base is not None and finished(groups[base]) and done:
+            return difference(who, base, by_seed(done), by_seed(finished(groups[base])))
+    return None
+
+
+def _of(groups: Groups, who: Identity, arch: str, method: str, bits: int) -> Identity | None:
+    wanted = (who.dataset, arch, method, bits)
+    same = [one for one in groups if (one.dataset, one.arch, one.method, one.bits) == wanted]
+    return next((one for one in same if one.profile == who.profile), same[0] if same else None)
+
+
+def _loss(who: Identity, done: Sequence[Row], known: Published | None, groups: Groups) -> Loss | None:
+    """None where the source says nothing of its own full precision, or ours has not run."""
+    told = (known.loss, known.mark, known.note) if known and np.isfinite(known.loss) else AVERAGE_LOSS.get(who.method)
+    base = _of(groups, who, who.arch, "fp32", FULL_PRECISION)
+    if told is None or base is None or who.bits == FULL_PRECISION:
+        return None
+    lost = -paired(by_seed(done), by_seed(finished(groups[base])))
+    mean, low, high = mean_interval(lost)
+    return Loss(*told, mean, low, high, len(lost), loss_verdict(told[0], low, high, len(lost)))
+
+
+def loss_verdict(reported: float, low: float, high: float, pairs: int) -> str:
+    """Whether a claim to lose no more than `reported` against full precision holds."""
+    if pairs < AT_LEAST:
+        return f"too few paired seeds for a verdict ({pairs}, at least {AT_LEAST})"
+    if low > reported:
+        return f"fails: at least {signed(low)} points are lost here"
+    if high < reported:
+        return f"holds: at most {signed(high)} points are lost here"
+    return "as reported: the reported loss lies in our interval"
+
+
+def signed(share: float) -> str:
+    """'0.3', '-1.2' points."""
+    return f"{100 * share:.1f}".replace("-0.0", "0.0")
+
+
+def claim_verdict(one: Result) -> str:
+    """Whether a published accuracy holds under the common protocol."""
+    return f"fails: {one.verdict}" if one.verdict.startswith("lower") else one.verdict
+
+
+def _row(line: LowBitLine) -> dict[str, Any]:
+    who, one, known, rival = line.who, line.result, line.result.reported, line.rival
+    return {
+        "run": who.label, "dataset": who.dataset, "arch": who.arch, "method": method_label(who.method),
+        "bits": bits_label(who.bits), "test_accuracy": one.mean, "test_accuracy_std": one.std,
+        "test_accuracy_lo": one.low, "test_accuracy_hi": one.high, "seeds": len(one.seeds), **line.costs,
+        "reported": known.mean if known else np.nan, "reported_std": known.std if known else np.nan,
+        "reported_mark": known.mark if known else None, "reported_note": (known.note or None) if known else None,
+        "rerun": known.rerun if known else np.nan, "difference": rival.mean if rival else np.nan,
+        "difference_lo": rival.low if rival else np.nan, "difference_hi": rival.high if rival else np.nan,
+        "verdict": rival.verdict if rival else None, "wall_s": one.seconds,
+    }  # fmt: skip
+
+
+def _sentence(lines: Sequence[LowBitLine]) -> str:
+    done = [line for line in lines if line.result.seeds and line.who.bits != FULL_PRECISION]
+    if not done:
+        return NOTHING
+    best = [max((line for line in done if line.who.bits == bits), key=lambda line: line.result.mean)
+            for bits in dict.fromkeys(line.who.bits for line in done)]  # fmt: skip
+    named = [f"{line.who.label} {percent(line.result.mean)}" for line in best]
+    better = [line.who.label for line in done if line.rival is not None and line.rival.called and line.rival.mean > 0]
+    text = f"Best of each width asked for: {listing(named)}."
+    return f"{text} Better than Degree-Quant at the same width: {listing(better)}." if better else text

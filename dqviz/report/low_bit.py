@@ -1,0 +1,148 @@
+"""docs/lowbit.md: methods below 8 bits under one protocol, beside what was published for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dqviz.analysis.group import Identity, method_label, variant_of, width_of
+from dqviz.analysis.infos.low_bit import Loss, LowBit, LowBitLine, claim_verdict, low_bit
+from dqviz.analysis.infos.paired_differences import Difference
+from dqviz.analysis.published import LOW_BIT, MARKS, Published
+from dqviz.analysis.reproduction import MORE_SEEDS, WIDE, Key
+from dqviz.analysis.words import number
+from dqviz.report.reproduction import Made, asking, commands, signed, spread, standing, table
+from dqviz.runs.reproducing import Reproduction
+
+INTRODUCTION = f"""
+Written by `make reproduce-lowbit` (`dqviz reproduce --table lowbit`) from the ledger.
+
+Protocol, the same for every method: the data set's public split; the model of the best validation accuracy, ties to the
+lower validation loss; the test split read once a run, with that model; mean and standard deviation over at least 10
+seeds, {MORE_SEEDS} where the standard deviation exceeds {100 * WIDE:g} points. `make search-lowbit` had the same budget
+of trials for every method, saw validation accuracy alone, and used seeds that no final run has.
+
+Bits: what was asked for. Feature bits: mean bits of a quantized feature between the layers. Tensor bits: mean bits of a
+value over all sites of the profile `paper` (inputs, weights, products, edge coefficients, messages, aggregates, layer
+outputs); what a method leaves in float counts 32 there. Model and features: kilobytes at those bits. Latency: median of
+the whole network in integer arithmetic, where it was measured. Seconds: wall time of all seeds, one thread a run.
+
+Published figures stand under other protocols, so they are no yardstick to the digit; "otherwise" says what theirs does.
+[S] read in the authors' text, code or logs, [E] in an excerpt, [M] reported (unverified): not read in the paper itself.
+A claim about accuracy fails where our 95 % interval lies below the reported mean; a claim about the loss against full
+precision fails where the paired interval lies above the reported loss.
+"""
+CELLS = ("", "method", "bits", "ours", "n", "feature bits", "tensor bits", "model kB", "features kB", "latency ms",
+         "published", "otherwise", "against Degree-Quant", "seconds")  # fmt: skip
+CLAIMS = ("", "method", "bits", "ours", "published", "authors' code, our protocol", "accuracy", "lost here",
+          "loss reported", "loss")  # fmt: skip
+ELSEWHERE = ("", "method", "published", "otherwise")
+NOTHING = "–"
+
+
+@dataclass(frozen=True, eq=False)
+class MadeLowBit(Made):
+    """With what the cells cost and how they stand to Degree-Quant."""
+
+    info: LowBit
+
+    @classmethod
+    def with_costs(cls, part: Reproduction, rows: Sequence[dict[str, Any]]) -> MadeLowBit:
+        """`rows`: those of the part's runs, in their order, with costs."""
+        info = low_bit({identity(key): found for key, found in part.by_cell(rows).items()})
+        return cls(part, tuple(line.result for line in info.lines), info)
+
+
+def identity(key: Key) -> Identity:
+    """'A2Q INT4, GCN'."""
+    dataset, arch, method, bits = key
+    who = variant_of({"dataset": dataset, "arch": arch, "method": method, "bits": bits})
+    return replace(who, label=f"{who.label}, {arch.upper()}")
+
+
+def document(tables: Sequence[MadeLowBit], where: str = "") -> str:
+    """The whole file. `where`: machine and versions, in one sentence."""
+    head = ["# Methods below 8 bits, under one protocol", INTRODUCTION.strip(), *([where] if where else [])]
+    return "\n\n".join([*head, *(section(made) for made in tables)]) + "\n"
+
+
+def section(made: MadeLowBit) -> str:
+    part, lines = made.part, made.info.lines
+    text = [*standing(part), made.info.sentence, "### Cells",
+            table(CELLS, [cells_of(line, part.learns(line.result.key)) for line in lines])]  # fmt: skip
+    claimed = [line for line in lines if line.loss or (line.result.reported and line.who.method != "fp32")]
+    if claimed:
+        text += ["### Published claims under this protocol", table(CLAIMS, [claims_of(line) for line in claimed])]
+    others = elsewhere(part)
+    if others:
+        text += ["### Published without a cell here", table(ELSEWHERE, others)]
+    return "\n\n".join([*text, *asking(made), *commands(part)])
+
+
+def cells_of(line: LowBitLine, learns: bool) -> list[str]:
+    """A line of the table; `learns`: the search chose learned steps."""
+    one, known, costs = line.result, line.result.reported, line.costs
+    method = f"{method_label(line.who.method)}{', learned steps' if learns else ''}"
+    return [line.who.arch.upper(), method, width_of({"bits": line.who.bits}), spread(one.mean, one.std),
+            str(len(one.seeds)), places(costs["feature_bits"]), places(costs["tensor_bits"]),
+            places(costs["size_bytes"] / 1e3), places(costs["feature_bytes"] / 1e3),
+            number(costs["latency_ms"]) if np.isfinite(costs["latency_ms"]) else "-",
+            reported(known), (known.note if known else "") or NOTHING, against(line), f"{one.seconds:.0f}"]  # fmt: skip
+
+
+def claims_of(line: LowBitLine) -> list[str]:
+    one, known = line.result, line.result.reported
+    return [line.who.arch.upper(), method_label(line.who.method), width_of({"bits": line.who.bits}),
+            spread(one.mean, one.std), reported(known), rerun(known), claim_verdict(one) if known else NOTHING,
+            *(lost(line.loss) if line.loss else [NOTHING] * 3)]  # fmt: skip
+
+
+def lost(loss: Loss) -> list[str]:
+    """What is lost against full precision here, what was reported, and whether that holds."""
+    ours = f"{signed(loss.mean)} ({signed(loss.low)} to {signed(loss.high)})" if loss.pairs else NOTHING
+    return [ours, f"{signed(loss.reported)} [{MARKS[loss.mark]}]", loss.verdict]
+
+
+def elsewhere(part: Reproduction) -> list[list[str]]:
+    """Published figures of this data set that no cell stands beside."""
+    shown = {line[:4] for line in LOW_BIT if line[:4] in part.specs}
+    first = {entry[:4]: entry for entry in reversed(LOW_BIT)}
+    left = [one for one in LOW_BIT if one.dataset == part.dataset and (one[:4] not in shown or first[one[:4]] != one)]
+    return [[one.arch.upper(), method_label(one.method), reported(one), one.note or NOTHING] for one in left]
+
+
+def reported(known: Published | None) -> str:
+    """'80.9 ± 0.6 [M]'."""
+    return f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]" if known else NOTHING
+
+
+def rerun(known: Published | None) -> str:
+    """'79.3 ± 1.0, 4 seeds'."""
+    if known is None or not known.rerun_seeds:
+        return NOTHING
+    return f"{spread(known.rerun, known.rerun_std)}, {known.rerun_seeds} seed{'s' * (known.rerun_seeds > 1)}"
+
+
+def against(line: LowBitLine) -> str:
+    """'+1.2 (+0.3 to +2.1, 10 pairs): better'; names Degree-Quant's architecture where it is another one."""
+    one = line.rival
+    if one is None or not one.pairs:
+        return NOTHING
+    arch = one.baseline.rpartition(", ")[2]
+    other = "" if arch == line.who.arch.upper() else f", Degree-Quant on {arch}"
+    inside = f"{signed(one.low)} to {signed(one.high)}, " if one.pairs > 1 else ""
+    return f"{signed(one.mean)} ({inside}{one.pairs} pairs{other}): {called(one)}"
+
+
+def called(one: Difference) -> str:
+    if not one.called:
+        return "no difference can be called"
+    return "better" if one.mean > 0 else "worse"
+
+
+def places(value: float) -> str:
+    """'2.35', '4'; a dash for nothing."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".") if np.isfinite(value) else NOTHING

@@ -1,0 +1,44 @@
+"""What runs cost: sizes from their summaries, latency from the measurement that they were part of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dqviz.runs.rows import RunRow
+from dqviz.spec import FULL_PRECISION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIZES = ("size_bytes", "feature_bits", "tensor_bits", "feature_bytes")
+"""What a training says of its network's size (dqviz.jobs.sizes)."""
+
+Read = Callable[[str], "pd.DataFrame | None"]
+"""run_id -> its table of latencies."""
+
+
+def family(row: RunRow) -> tuple[str | int, ...]:
+    """What runs have in common that were timed together: everything but their bits."""
+    return row.dataset, row.arch, row.method, row.profile, row.seed
+
+
+def latency_ms(row: RunRow, found: pd.DataFrame | None) -> float | None:
+    """Median time of the whole network on the graph it was trained on, at the run's own width; None when not timed."""
+    if found is None:
+        return None
+    precision = "fp32" if row.bits == FULL_PRECISION else f"int{row.bits}"
+    mine = found[(found["op"] == row.arch) & (found["precision"] == precision) & (found["graph"] == row.dataset)]
+    return float(mine["median_ms"].min()) if len(mine) else None
+
+
+def with_costs(rows: Sequence[RunRow], timed: Sequence[RunRow], read: Read) -> list[dict[str, Any]]:
+    """JSON rows with SIZES and latency_ms, None where unknown. `timed`: those of the rows that have a latency table."""
+    own = {row.run_id: row for row in timed}
+    families = {family(row): row for row in reversed(timed)}
+    found = []
+    for row in rows:
+        source = own.get(row.run_id) or families.get(family(row))
+        cost = {"latency_ms": latency_ms(row, read(source.run_id) if source else None)}
+        found.append(row.row() | {name: row.summary.get(name) for name in SIZES} | cost)
+    return found
