@@ -17,9 +17,10 @@ from dqviz.cli import main
 from dqviz.data.task import Task
 from dqviz.errors import BadInput, Cancelled, Diverged, DqvizError, Unavailable
 from dqviz.jobs import network
-from dqviz.jobs.search import Plan, blind, calibrated, plans, search, space, trials
+from dqviz.jobs.search import Plan, blind, calibrated, plans, plans_of, search, space, trials
 from dqviz.jobs.search.trials import ended, opened, search_cell
 from dqviz.methods import METHODS
+from dqviz.runs import presets
 from dqviz.runs.tuned import Cell
 from dqviz.runs.tuned import cells as stored
 from dqviz.training import evaluate, train
@@ -259,6 +260,24 @@ def test_a_file_keeps_the_cells_of_earlier_searches(home: Path, tmp_path: Path) 
     assert "--dataset karate --archs gin --methods qat --bits 4 --trials 3 --epochs 3 --seeds 1000,1001" in text
 
 
+def test_the_cells_of_a_preset_are_searched_under_the_settings_it_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the final runs: what was searched lies over what the file gives."""
+    content = {"datasets": ["karate"], "archs": ["gcn"], "methods": ["fp32", "ptq", "dq"], "bits": [4], "seeds": 10,
+               "method_settings": {"dq": {"p_min": 0.1, "mask": "forward"}}, "tuned": True}  # fmt: skip
+    monkeypatch.setattr(presets, "_shipped", lambda: {"small": content})
+    found = {one.method: one for one in plans_of("small", **TINY)}
+    assert [(one.method, one.bits) for one in found.values()] == [("fp32", 32), ("dq", 4), ("ptq", 4)]
+    spec = found["dq"].spec({"method_settings": {"p_min": 0.2}, "optimizer": {"lr": 0.5}}, 1000)
+    assert spec.method_settings == {"p_min": 0.2, "mask": "forward"}
+    assert spec.optimizer.lr == 0.5
+    assert found["dq"].command.startswith("dqviz search --preset small --trials 3")
+
+
+def test_a_search_goes_on_whether_a_preset_named_its_cell_or_not() -> None:
+    assert plan(preset="lowbit-cora").name == plan().name
+    assert plan(given={"method_settings": {"mask": "forward"}}).name != plan().name
+
+
 @pytest.mark.parametrize("method", METHODS.names())
 def test_the_space_names_settings_that_the_method_has(method: str) -> None:
     part = space.part_of(method)
@@ -288,6 +307,9 @@ def test_a_method_without_an_entry_gets_the_shared_space(monkeypatch: pytest.Mon
         (["--dataset", "karate", "--trials", "0"], "at least one trial"),
         (["--dataset", "karate", "--epochs", "0"], "epochs"),
         (["--dataset", "karate", "--archs", ","], "at least one"),
+        ([], "--preset"),
+        (["--dataset", "karate", "--preset", "demo"], "--preset"),
+        (["--preset", "nope"], "lowbit-cora"),
     ],
 )
 def test_bad_input_is_one_sentence(

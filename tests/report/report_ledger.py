@@ -72,7 +72,8 @@ def run(job: Job) -> None:
     job.staging.write_json("provenance", {"packages": {"torch": "2.13.0"}, "threads": 1, "citations": ["tailor2021"]})
     accuracy = 0.8 - 0.4 / bits + 0.01 * spec.seed
     job.finish({"val_accuracy": accuracy, "test_accuracy": accuracy - 0.01, "test_accuracy_integer": None,
-                "epoch_ms_median": 5.0, "wall_s": 1.5, "size_bytes": 1_000 * bits, "flip_rate": 0.1})  # fmt: skip
+                "epoch_ms_median": 5.0, "wall_s": 1.5, "size_bytes": 1_000 * bits, "flip_rate": 0.1,
+                "feature_bits": float(bits), "tensor_bits": float(bits), "feature_bytes": 500.0 * bits})  # fmt: skip
 
 
 def views(rng: np.random.Generator, degree: np.ndarray[Any, Any], bits: int) -> list[SiteView]:
