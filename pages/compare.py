@@ -14,7 +14,8 @@ def main() -> None:
     ui.show_figures([*ui.accuracy_figures(analysis.seeds_by_variant(rows)), ui.flip_figure(chosen.rows)])
     ui.show(figure, info, "compare", ("seeds",), tabled=False)
     ui.show_table(info.table, "all-runs")
-    ui.show_text(":gray[Columns marked as reported are published figures under other protocols, not measured here.]")
+    ui.show_text(":gray[Columns marked as published hold figures under other protocols, not measured here; where it is "
+                 "known, the last column says what differs.]")  # fmt: skip
 
 
 def costed() -> list[dict[str, Any]]:

@@ -29,7 +29,8 @@ def plot_compare_table(info: CompareTable) -> go.Figure:
         _mark(fig, s.who, place, (s.mean, s.low, s.high), f"{s.seeds} seeds")
     known = [(place, s) for place, s in enumerate(info.scores) if np.isfinite(s.reported)]
     if known:
-        marks = ", ".join(dict.fromkeys(s.mark for s in info.scores if s.mark))
+        several = list(dict.fromkeys(s.mark for _, s in known))
+        marks = several[0] if len(several) == 1 else "reported (how known: point at it)"
         notes = [wrap(f"{s.mark}{f'; {s.note}' if s.note else ''}") for _, s in known]
         fig.add_scatter(x=[s.reported for _, s in known], y=[p for p, _ in known], mode="markers", name=marks,
                         marker={"symbol": "diamond-tall-open", "size": 11, "color": NEUTRAL},

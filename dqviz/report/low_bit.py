@@ -22,8 +22,9 @@ Written by `make reproduce-lowbit` (`dqviz reproduce --table lowbit`) from the l
 
 Protocol, the same for every method: the data set's public split; the model of the best validation accuracy, ties to the
 lower validation loss; the test split read once a run, with that model; mean and standard deviation over at least 10
-seeds, {MORE_SEEDS} where the standard deviation exceeds {100 * WIDE:g} points. `make search-lowbit` had the same budget
-of trials for every method, saw validation accuracy alone, and used seeds that no final run has.
+seeds, {MORE_SEEDS} where the standard deviation exceeds {100 * WIDE:g} points; an architecture has the same layers and
+widths with every method. Settings were searched (`make search-lowbit`) with the same budget of trials for every method,
+by validation accuracy alone, on seeds that no final run has.
 
 Bits: what was asked for. Feature bits: mean bits of a quantized feature between the layers. Tensor bits: mean bits of a
 value over all sites of the profile `paper` (inputs, weights, products, edge coefficients, messages, aggregates, layer
@@ -39,7 +40,7 @@ CELLS = ("", "method", "bits", "ours", "n", "feature bits", "tensor bits", "mode
          "published", "otherwise", "against Degree-Quant", "seconds")  # fmt: skip
 CLAIMS = ("", "method", "bits", "ours", "published", "authors' code, our protocol", "accuracy", "lost here",
           "loss reported", "loss")  # fmt: skip
-ELSEWHERE = ("", "method", "published", "otherwise")
+ELSEWHERE = ("", "method", "bits", "published", "otherwise")
 NOTHING = "–"
 
 
@@ -111,7 +112,12 @@ def elsewhere(part: Reproduction) -> list[list[str]]:
     shown = {line[:4] for line in LOW_BIT if line[:4] in part.specs}
     first = {entry[:4]: entry for entry in reversed(LOW_BIT)}
     left = [one for one in LOW_BIT if one.dataset == part.dataset and (one[:4] not in shown or first[one[:4]] != one)]
-    return [[one.arch.upper(), method_label(one.method), reported(one), one.note or NOTHING] for one in left]
+    return [[one.arch.upper(), method_label(one.method), told_bits(one), reported(one), one.trap] for one in left]
+
+
+def told_bits(known: Published) -> str:
+    """'1.7' mean bits of a feature, or the width."""
+    return f"{known.mean_bits:g}" if np.isfinite(known.mean_bits) else width_of({"bits": known.bits})
 
 
 def reported(known: Published | None) -> str:

@@ -40,5 +40,11 @@ def with_costs(rows: Sequence[RunRow], timed: Sequence[RunRow], read: Read) -> l
     for row in rows:
         source = own.get(row.run_id) or families.get(family(row))
         cost = {"latency_ms": latency_ms(row, read(source.run_id) if source else None)}
-        found.append(row.row() | {name: row.summary.get(name) for name in SIZES} | cost)
+        found.append(row.row() | sizes(row) | cost)
     return found
+
+
+def sizes(row: RunRow) -> dict[str, Any]:
+    """What the summary says; at full precision every value has 32 bits, which a network without sites cannot tell."""
+    found = {name: row.summary.get(name) for name in SIZES}
+    return found | {"tensor_bits": FULL_PRECISION} if row.bits == FULL_PRECISION else found

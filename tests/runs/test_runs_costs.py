@@ -35,3 +35,4 @@ def test_a_run_of_another_width_was_timed_in_the_same_rounds() -> None:
     assert [row["latency_ms"] for row in rows] == [4.0, 1.0, None]
     assert (rows[1]["feature_bits"], rows[1]["size_bytes"], rows[1]["tensor_bits"]) == (8.0, 7.0, None)
     assert set(SIZES) <= set(rows[2])
+    assert (rows[0]["tensor_bits"], rows[0]["feature_bits"]) == (32, None)

@@ -42,7 +42,7 @@ class Score:
 class CompareTable(Info):
     """`table`: run, the settings that differ, seeds, test_accuracy with std, lo and hi, other results, reported.
 
-    Mean bits of features and of all tensors are among the results where they differ from the bits of any run.
+    Mean bits of features and of all tensors follow the settings where they differ from the bits of any run.
     """
 
     scores: tuple[Score, ...]
@@ -56,9 +56,9 @@ def compare_table(rows: Sequence[Row]) -> CompareTable:
     done = finished(rows)
     groups = seeds_by_variant(done)
     shown = [name for name in SETTINGS if len({str(row.get(name)) for row in done}) > 1]
-    results = (*RESULTS, *(name for name in WIDTHS if any(map(other_width(name), done))))
+    widths = [name for name in WIDTHS if any(map(other_width(name), done))]
     scores = [_score(who, members) for who, members in groups.items()]
-    lines = [_line(score, members, shown, results) for score, members in zip(scores, groups.values(), strict=True)]
+    lines = [_line(score, members, shown, widths) for score, members in zip(scores, groups.values(), strict=True)]
     table = with_widths(pd.DataFrame(lines))
     if not table.empty:
         table = table.dropna(axis="columns", how="all")
@@ -88,6 +88,12 @@ def value_of(row: Row, column: str) -> float:
     return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
+def mean_of(rows: Sequence[Row], column: str) -> float:
+    """Mean of the rows that have a value; NaN where none has."""
+    values = values_of(rows, column)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
 def values_of(rows: Sequence[Row], column: str) -> Floats:
     """[rows] float64, NaN where missing."""
     return np.array([value_of(row, column) for row in rows], dtype=np.float64)
@@ -103,14 +109,12 @@ def _score(who: Identity, rows: Sequence[Row]) -> Score:
                  known.note if known else "")  # fmt: skip
 
 
-def _line(score: Score, rows: Sequence[Row], shown: Sequence[str], results: Sequence[str]) -> dict[str, Any]:
+def _line(score: Score, rows: Sequence[Row], shown: Sequence[str], widths: Sequence[str]) -> dict[str, Any]:
     line: dict[str, Any] = {"run": score.who.label, **{name: rows[0].get(name) for name in shown}}
+    line |= {name: mean_of(rows, name) for name in widths}
     line |= {"seeds": score.seeds, "test_accuracy": score.mean, "test_accuracy_std": score.std,
              "test_accuracy_lo": score.low, "test_accuracy_hi": score.high}  # fmt: skip
-    for name in results:
-        values = values_of(rows, name)
-        if name != "test_accuracy" and np.isfinite(values).any():
-            line[name] = float(np.nanmean(values))
+    line |= {name: mean_of(rows, name) for name in RESULTS if name != "test_accuracy"}
     known = published(score.who.dataset, score.who.arch, score.who.method, score.who.bits)
     if known:
         line |= {"reported": known.mean, "reported_std": known.std, "reported_mark": known.mark,

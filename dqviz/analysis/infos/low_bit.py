@@ -12,7 +12,7 @@ import pandas as pd
 from dqviz.analysis.bootstrap import mean_interval
 from dqviz.analysis.group import Identity, Row, bits_label, method_label, seeds_by_variant
 from dqviz.analysis.info import Info
-from dqviz.analysis.infos.compare_table import finished, values_of
+from dqviz.analysis.infos.compare_table import finished, mean_of
 from dqviz.analysis.infos.paired_differences import AT_LEAST, Difference, by_seed, difference, paired
 from dqviz.analysis.published import AVERAGE_LOSS, Published
 from dqviz.analysis.reproduction import Result, result
@@ -77,8 +77,7 @@ def low_bit_of(rows: Sequence[Row]) -> LowBit:
 def _line(who: Identity, rows: Sequence[Row], groups: Groups) -> LowBitLine:
     done = finished(rows)
     one = result((who.dataset, who.arch, who.method, who.bits), rows)
-    known = {name: values_of(done, name) for name in COSTS}
-    means = {name: float(np.nanmean(v)) if np.isfinite(v).any() else np.nan for name, v in known.items()}
+    means = {name: mean_of(done, name) for name in COSTS}
     return LowBitLine(who, one, means, _to_rival(who, done, groups), _loss(who, done, one.reported, groups))
 
 
