@@ -13,12 +13,13 @@ from dqviz.columns import TABLES
 from dqviz.errors import BadInput
 from dqviz.registry import one_sentence
 from dqviz.runs.ledger import RunRow
-from dqviz.spec import MeasureSpec
+from dqviz.spec import FULL_PRECISION, MeasureSpec
 from dqviz.ui.jobs import act, active
 from dqviz.ui.store import have, ledger, read_table, tables
 from dqviz.ui.timed import WHOLE, show_exactness
 
 BUSY_SHARE = 0.5  # load average a core above which a timing is not worth much
+BIT_COSTS = ("feature_bits", "tensor_bits")
 NO_TIMINGS = pd.DataFrame(columns=[str(column) for column in TABLES["latency"]])
 
 
@@ -65,13 +66,13 @@ def latency_ms(row: RunRow, found: pd.DataFrame | None) -> float | None:
     """Median time of the whole network on the graph it was trained on, at the run's own width; None when not timed."""
     if found is None:
         return None
-    precision = "fp32" if row.bits == 32 else f"int{row.bits}"
+    precision = "fp32" if row.bits == FULL_PRECISION else f"int{row.bits}"
     mine = found[found["op"].isin(WHOLE) & (found["precision"] == precision) & (found["graph"] == row.dataset)]
     return float(mine["median_ms"].min()) if len(mine) else None
 
 
 def with_costs(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """JSON rows with size_bytes and, where it was timed, latency_ms."""
+    """JSON rows with size_bytes, bits of features and of all tensors and, where it was timed, latency_ms."""
     timed = {row.run_id: row for row in have(rows, "latency")}
     read = tables(list(timed.values()), "latency")
     families = {family(row): row for row in reversed(timed.values())}
@@ -80,8 +81,14 @@ def with_costs(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
         source = timed.get(row.run_id) or families.get(family(row))
         table = read(source.run_id) if source else None
         cost = {"size_bytes": row.summary.get("size_bytes"), "latency_ms": latency_ms(row, table)}
-        found.append(row.row() | cost)
+        found.append(row.row() | cost | bits_of_values(row))
     return found
+
+
+def bits_of_values(row: RunRow) -> dict[str, Any]:
+    """Mean bits as the run counted them (dqviz.jobs.sizes); at full precision nothing is counted, all take 32."""
+    known = dict.fromkeys(BIT_COSTS, FULL_PRECISION) if row.bits == FULL_PRECISION else row.summary
+    return {name: known.get(name) for name in BIT_COSTS}
 
 
 def show_measure(rows: Sequence[RunRow], row: RunRow, found: pd.DataFrame) -> None:
