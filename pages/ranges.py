@@ -28,8 +28,12 @@ def levels() -> None:
 
 
 def widths() -> None:
-    drawn = draw(chosen, analysis.widths_by_degree, plots.plot_widths_by_degree, "widths", site)
+    drawn = draw(chosen, shares, plots.plot_widths_by_degree, "widths degree", site)
     ui.show(*drawn, "widths", ("bits a value", "in-degree"))
+
+
+def shares(values: list[analysis.Group], errors: list[analysis.Group], key: str) -> object:
+    return analysis.widths_by_degree(values, key, errors)
 
 
 def trace() -> None:

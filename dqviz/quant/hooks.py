@@ -49,8 +49,7 @@ class Sites(nn.Module):
 
     def attach(self, conv: MessagePassing) -> None:
         """Hooks this layer. The layer must get a dense edge_index, or message hooks would not fire."""
-        if self.book is not None:
-            self.book.fit(self.sent_channels(conv))
+        self.message.fit(self.sent_channels(conv))
         conv.register_propagate_forward_pre_hook(self.on_propagate)
         conv.register_aggregate_forward_hook(self.on_aggregate)
         conv.register_forward_hook(self.on_output)

@@ -40,6 +40,7 @@ class LearnedQuantizer(Quantizer):
     `symmetric`: the zero point is 0 and not learned.
     """
 
+    only_clipped = frozenset({"shift"})
     first_step: Tensor
     log_step: nn.Parameter
 

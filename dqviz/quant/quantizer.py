@@ -29,12 +29,15 @@ class Quantizer(nn.Module):
     `where` and `asked` are set by `quantize()`. `where` is the site's address; its key, such as "1/aggregate", names it
     in every table. `asked` is the bit width that the run asks of this site (32 where the site profile leaves it
     alone); a method may leave a site in float all the same.
-    `own_rows`: rows have grids of their own (`grid`); `qparams` then only tells what they are like on the whole.
+    `own_rows`, `own_columns`: rows, or the last axis, have grids of their own (`grid`); `qparams` then only tells what
+    they are like on the whole. `only_clipped`: names of own parameters that move only where values are clipped.
     `edges` [2, rows]: both ends of the edge of each row, set before each pass where coefficients of edges are
     quantized.
     """
 
     own_rows = False
+    own_columns = False
+    only_clipped: frozenset[str] = frozenset()
 
     def __init__(self, qtype: QType, observer: Observer, gradient: Gradient = "ste") -> None:
         super().__init__()
@@ -47,6 +50,9 @@ class Quantizer(nn.Module):
         self.asked = qtype.bits
         self.recorder: Recorder | None = None
         self.edges: Tensor | None = None
+
+    def fit(self, channels: int) -> None:
+        """Told once, before any value comes, how many output columns the site has."""
 
     def qparams(self) -> QParams:
         """Step and zero point of the range observed so far."""

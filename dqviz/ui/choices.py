@@ -101,9 +101,17 @@ def choose_curve() -> str:
     return pick.pick("Curve", "curve", CURVES)
 
 
+COSTS = {
+    "Latency": "latency_ms",
+    "Model size": "size_bytes",
+    "Bits of features": "feature_bits",
+    "Bits of all tensors": "tensor_bits",
+}
+
+
 def choose_cost() -> str:
     """What accuracy is set against."""
-    return pick.pick_short("Against", "cost", {"Latency": "latency_ms", "Model size": "size_bytes"})
+    return pick.pick_short("Against", "cost", COSTS)
 
 
 def choose_baseline(grouping: Grouping, chosen: Chosen) -> str:

@@ -315,6 +315,17 @@ def test_pareto_keeps_what_nothing_beats() -> None:
     assert analysis.pareto([row | {"latency_ms": None} for row in examples.rows()]).points == ()
 
 
+@pytest.mark.parametrize("cost", ["feature_bits", "tensor_bits"])
+def test_accuracy_against_bits(cost: str) -> None:
+    bits = {"fp32": 32.0, "qat": 4.0, "dq": 2.5}
+    info = analysis.pareto([row | {cost: bits[row["method"]]} for row in examples.rows()], cost)
+    assert {p.who.method: (p.cost, p.best) for p in info.points} == {
+        "fp32": (32.0, True), "qat": (4.0, False), "dq": (2.5, True),
+    }  # fmt: skip
+    assert "nothing here is both of fewer bits and at least as accurate" in info.sentence
+    assert "before bits were counted" in analysis.pareto(examples.rows(), cost).sentence
+
+
 def test_neighbourhood_counts() -> None:
     info = analysis.neighbourhood(examples.piece())
     assert info.edges.tolist() == [[1, 0], [2, 0], [3, 0], [1, 2]]
@@ -331,6 +342,32 @@ def test_bits_by_degree_say_who_changes_them_and_which_way() -> None:
     assert f"the bits of {falling.label} fall from 4 at in-degree" in info.sentence
     assert f"{flat.label} gives every node the same" in info.sentence
     assert {"mean_bits", "mean_step", "nodes", "degree"} <= set(info.table.columns)
+    assert info.errors == ()
+
+
+@pytest.mark.parametrize(("ends", "way", "asks"), [
+    ((0.1, 0.3), "rises from 0.1", "more bits at high in-degree"),
+    ((0.3, 0.1), "falls from 0.3", "more bits at low in-degree"),
+    ((0.2, 0.205), "stays level from 0.2", "neither direction"),
+])  # fmt: skip
+def test_the_error_says_where_bits_are_needed(ends: tuple[float, float], way: str, asks: str) -> None:
+    """The error of equal bits asks for them; without such a run the error of those whose bits change."""
+    flat, changing = [group for group in groups("widths") if group.bits < 32][:2]
+    at = [frame[frame["key"] == KEY] for frame in changing.frames]
+    frames = tuple(frame.assign(mean_bits=np.linspace(4, 2, len(frame))) for frame in at)
+    widths = [flat, replace(changing, frames=frames)]
+    errors = []
+    for group in groups("degree"):
+        tables = [frame[(frame["key"] == KEY) & (frame["kind"] == "local") & (frame["degree"] > 0)]
+                  for frame in group.frames]  # fmt: skip
+        errors.append(replace(group, frames=tuple(t.assign(error_mean=np.linspace(*ends, len(t))) for t in tables)))
+    info = analysis.widths_by_degree(widths, KEY, errors)
+    assert {line.who.bits for line in info.errors} == {group.bits for group in errors if group.bits < 32}
+    assert f"The relative error of {flat.label}, with the same bits for all, {way} at in-degree" in info.sentence
+    assert f"which supports {asks}." in info.sentence
+    assert f"relative error of {changing.label}" not in info.sentence
+    alone = analysis.widths_by_degree(widths[1:], KEY, [e for e in errors if e.label == changing.label])
+    assert f"The relative error of {changing.label}, with these bits, {way}" in alone.sentence
 
 
 def empty_infos() -> dict[str, Info]:

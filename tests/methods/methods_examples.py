@@ -15,7 +15,7 @@ from dqviz import methods
 from dqviz import nn as archs
 from dqviz.methods import METHODS, Method
 from dqviz.nn import ARCHS
-from dqviz.quant import quantize
+from dqviz.quant import quantize, quantizers
 from dqviz.quant.convert import set_state
 from dqviz.quant.guard import Protection
 
@@ -25,6 +25,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgquant topology": ("sgquant", ALL | {"granularity": "topology", "range": "own", "weights": "quantized"}),
     "sgquant weights": ("sgquant", ALL | {"granularity": "layer", "weights": "quantized"}),
     "sgquant auto": ("sgquant", ALL | {"granularity": "auto", "budget": 3.0}),
+    "a2q all": ("a2q", ALL | {"gradient": "task"}),
 }
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS.names()} | LEARNED | ROWS
 """Every method as it comes, those that can learn their steps with learned steps, those of rows that differ in bits."""
@@ -122,10 +123,11 @@ def ended(model: nn.Module, method: Method, kind: str) -> nn.Module:
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters by the name they have in the float network; learned steps are none of them."""
+    """Parameters by the name they have in the float network; what quantizers learn is none of them."""
+    learned = {id(p) for quantizer in quantizers(model) for p in quantizer.parameters()}
     return {
         name.replace("parametrizations.", "").replace(".original", ""): p
-        for name, p in model.named_parameters() if not name.endswith(("log_step", "shift"))
+        for name, p in model.named_parameters() if id(p) not in learned
     }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def by_degree(groups: Groups) -> dict[str, Info]:
         "degree_bands": analysis.degree_bands(groups("quantiles"), KEY, groups("ranges")),
         "gradient_error": analysis.gradient_error(groups("gradients")),
         "growth": analysis.growth(groups("growth"), KEY),
-        "widths_by_degree": analysis.widths_by_degree(groups("widths"), KEY),
+        "widths_by_degree": analysis.widths_by_degree(groups("widths"), KEY, groups("degree")),
     }  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def node_strip(groups: Sequence[Group]) -> pd.DataFrame:
 
 def _sentence(lines: Sequence[Line], metric: str, key: str) -> str:
     quantized = [line for line in lines if line.who.bits != FULL_PRECISION]
-    spans = [(line, *ends) for line in quantized or lines if (ends := _ends(line))]
+    spans = [(line, *found) for line in quantized or lines if (found := ends(line))]
     if not spans:
         return NOTHING
     name = COLUMNS[metric].label.split(",")[0]
@@ -97,7 +97,7 @@ def _sentence(lines: Sequence[Line], metric: str, key: str) -> str:
     return f"{text}; at the highest in-degrees {best[0].label} has the {what} ({number(best[4])})."
 
 
-def _ends(line: Line) -> tuple[float, float, float, float] | None:
+def ends(line: Line) -> tuple[float, float, float, float] | None:
     """(in-degree, value) of the first bin with messages and of the last."""
     use = np.flatnonzero(line.finite & (line.x > 0))
     if len(use) < 1:

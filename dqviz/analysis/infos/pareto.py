@@ -1,4 +1,4 @@
-"""Accuracy against what it costs: latency or model size."""
+"""Accuracy against what it costs: latency, model size, or the bits of its values."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ from dqviz.analysis.infos.compare_table import finished, values_of
 from dqviz.analysis.words import listing
 from dqviz.errors import unknown
 
-COSTS = {"latency_ms": "Latency (ms)", "size_bytes": "Model size (bytes)"}
+COSTS = {
+    "latency_ms": "Latency (ms)",
+    "size_bytes": "Model size (bytes)",
+    "feature_bits": "Bits of a quantized feature, mean",
+    "tensor_bits": "Bits of a value at all sites, mean",
+}
+BITS = "No run of this study tells its bits: they were trained before bits were counted."
 MISSING = {
     "latency_ms": "No run of this study has been timed yet: start a measurement on the Latency page.",
     "size_bytes": "No run of this study tells its model's size.",
+    "feature_bits": BITS,
+    "tensor_bits": BITS,
 }
+LESS = {"latency_ms": "faster", "size_bytes": "smaller"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Pareto(Info):
 
 
 def pareto(rows: Sequence[Row], x: str = "latency_ms") -> Pareto:
-    """`rows` as JSON rows with a further value `x` (latency_ms or size_bytes); rows without it are left out."""
+    """`rows` as JSON rows with a further value `x` (one of COSTS); rows without it are left out."""
     if x not in COSTS:
         raise unknown("cost", x, COSTS)
     groups = seeds_by_variant(finished(finished(rows), x))
@@ -71,7 +80,7 @@ def _sentence(points: Sequence[Point], x: str) -> str:
     if not points:
         return MISSING[x]
     best = sorted((p for p in points if p.best), key=lambda p: p.cost)
-    what = "faster" if x == "latency_ms" else "smaller"
+    what = LESS.get(x, "of fewer bits")
     verb = "is" if len(best) == 1 else "are"
     names = listing([p.who.label for p in best])
     return f"{names} {verb} efficient: nothing here is both {what} and at least as accurate."

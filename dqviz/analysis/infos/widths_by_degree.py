@@ -1,4 +1,4 @@
-"""Bits and step against in-degree: how a method shares its bits among nodes."""
+"""Bits, step and error against in-degree: how a method shares its bits among nodes, and what the error asks for."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ import pandas as pd
 
 from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, at_site, identify, means_over_seeds, over_seeds, select, stack
-from dqviz.analysis.infos.error_by_degree import BIN, node_strip
+from dqviz.analysis.infos.error_by_degree import BIN, ends, error_by_degree, node_strip
+from dqviz.analysis.tables import LOCAL
+from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import NOTHING, degree, listing, number
 
 MEASURES = ("mean_bits", "mean_step")
 SAME = 0.05
 """Bits that differ by less are called the same."""
+LEVEL = 0.1
+"""An error that changes by a smaller share is called level."""
 
 
 @dataclass(frozen=True, eq=False)
 class WidthsByDegree(Info):
-    """`bits`, `steps`: one line a group each; `nodes` (dataset, degree, nodes) is the strip below."""
+    """`bits`, `steps`, `errors` (relative, local): one line a group; `nodes` (dataset, degree, nodes) is the strip."""
 
     key: str
     bits: tuple[Line, ...]
     steps: tuple[Line, ...]
+    errors: tuple[Line, ...]
     nodes: pd.DataFrame
 
 
-def widths_by_degree(groups: Sequence[Group], key: str) -> WidthsByDegree:
-    """`groups` of the widths table at one site. Means over seeds with their interval."""
+def widths_by_degree(groups: Sequence[Group], key: str, errors: Sequence[Group] = ()) -> WidthsByDegree:
+    """`groups` of the widths table at one site, `errors` of the degree table. Means over seeds with their interval."""
     found = select(groups, lambda frame: at_site(frame, key))
     bits, steps, tables = [], [], []
     for group in found:
@@ -37,9 +42,11 @@ def widths_by_degree(groups: Sequence[Group], key: str) -> WidthsByDegree:
         bits.append(_line(group, table, "mean_bits"))
         steps.append(_line(group, table, "mean_step"))
         tables.append(identify(table, group))
-    alt = f"Bits a value and step size at {key} against in-degree, node counts below."
-    return WidthsByDegree(_sentence(bits, key), alt, stack(tables, ["degree", *MEASURES]), key, tuple(bits),
-                          tuple(steps), node_strip(found))  # fmt: skip
+    quantized = [group for group in errors if group.bits != FULL_PRECISION]
+    lines = error_by_degree(quantized, key, LOCAL).lines
+    alt = f"Bits a value, step size and relative error at {key} against in-degree, node counts below."
+    return WidthsByDegree(_sentence(bits, key) + _evidence(bits, lines), alt, stack(tables, ["degree", *MEASURES]), key,
+                          tuple(bits), tuple(steps), lines, node_strip(found))  # fmt: skip
 
 
 def _line(group: Group, table: pd.DataFrame, name: str) -> Line:
@@ -60,6 +67,30 @@ def _sentence(bits: Sequence[Line], key: str) -> str:
         verb = "gives" if len(same) == 1 else "give"
         parts.append(f"{listing(same)} {verb} every node the same")
     return f"At {key} {'; '.join(parts)}."
+
+
+def _evidence(bits: Sequence[Line], errors: Sequence[Line]) -> str:
+    """What the error says: that of equal bits asks for them, that of other bits tells whether they went right.
+
+    Both ways the nodes of larger error would gain from more bits.
+    """
+    equal = {line.label for line in bits if line.finite.any() and abs(_change(line)) < SAME}
+    alike = [line for line in errors if line.label in equal]
+    parts = [part for line in alike or errors if (part := _of_error(line, line.label in equal))]
+    return f" {' '.join(parts[:2])}" if parts else ""
+
+
+def _of_error(line: Line, equal: bool) -> str:
+    found = ends(line)
+    if found is None:
+        return ""
+    low, first, high, last = found
+    ratio = last / first if first > 0 else np.nan
+    way = "stays level" if abs(ratio - 1) < LEVEL else "rises" if ratio > 1 else "falls"
+    asks = {"rises": "more bits at high in-degree", "falls": "more bits at low in-degree"}.get(way, "neither direction")
+    given = "with the same bits for all" if equal else "with these bits"
+    return (f"The relative error of {line.label}, {given}, {way} from {number(first)} at in-degree {degree(low)} to "
+            f"{number(last)} at {degree(high)}, which supports {asks}.")  # fmt: skip
 
 
 def _change(line: Line) -> float:
