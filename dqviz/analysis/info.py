@@ -63,6 +63,12 @@ def over_seeds(frames: Sequence[pd.DataFrame], by: Sequence[str], column: str) -
     return pd.DataFrame({**keys, "mean": mean, "low": low, "high": high, "seeds": seeds})
 
 
+def line_over_seeds(group: Group, x: pd.Series, by: Sequence[str], column: str) -> Line:
+    """`column` against `x`: the mean over seeds for each combination of `by`, with its interval."""
+    found = over_seeds(group.frames, by, column)
+    return Line(group.identity, *map(_floats, (x, found["mean"], found["low"], found["high"])))
+
+
 def means_over_seeds(frames: Sequence[pd.DataFrame], by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
     """Columns *by and the mean of each of `columns` over seeds."""
     keys, matrices = aligned(frames, by, columns)

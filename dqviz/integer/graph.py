@@ -64,14 +64,21 @@ class Edges:
         )
         return from_edges(source, target, self.num_nodes, narrow(centred))
 
-    def folded(self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32) -> tuple[Csr, Float32]:
-        """The same times the source's step (`steps` [num_nodes]), quantized in steps of each target [num_nodes]."""
+    def folded(self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32) -> Csr:
+        """The same times the source's step (`steps` [num_nodes]), quantized in steps of each target."""
+        source, target, weights, own = self.absorbed(grid, improved, add_self_loops, steps)
+        inverse: Float32 = np.float32(1) / own
+        centred = np.clip(np.rint(weights * inverse[target]), 0, grid.qmax - grid.qmin).astype(np.int64)
+        return from_edges(source, target, self.num_nodes, narrow(centred))
+
+    def absorbed(
+        self, grid: Grid, improved: bool, add_self_loops: bool, steps: Float32
+    ) -> tuple[Int64, Int64, Float32, Float32]:
+        """(source, target, weight times the source's step) [num_edges], and the step of each target [num_nodes]."""
         source, target, weights = self.coefficients(improved, add_self_loops)
         weights = weights * steps[source]
         own = target_steps(torch.from_numpy(weights), torch.from_numpy(target), self.num_nodes, QType(grid.bits))
-        inverse: Float32 = (1 / own).numpy()
-        centred = np.clip(np.rint(weights * inverse[target]), 0, grid.qmax - grid.qmin).astype(np.int64)
-        return from_edges(source, target, self.num_nodes, narrow(centred)), own.numpy()
+        return source, target, weights, own.numpy()
 
     def coefficients(self, improved: bool, add_self_loops: bool) -> tuple[Int64, Int64, Float32]:
         """(source, target, weight) of GCN's normalised adjacency."""

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -126,6 +126,15 @@ class Quantize(Op):
         return "reads float32 features"
 
 
+Finish = TypeVar("Finish", bound=Epilogue | None)
+
+
+def by_rows(frame: Frame, name: str, epilogue: Finish) -> Finish:
+    """The epilogue of operation `name` with the factors that the rows of this graph have."""
+    rows = frame.graph.rows.get(name)
+    return epilogue if epilogue is None or rows is None else replace(epilogue, rows=rows)
+
+
 def inverse(steps: Float32) -> Float64:
     """1 / step, rounded to float32 once: fake quantization multiplies by it."""
     found: Float64 = (np.float32(1) / steps).astype(np.float64)
@@ -158,10 +167,7 @@ class Gemm(Op):
         return reduce(np.multiply, factors) if factors else None
 
     def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
-        rows, epilogue = frame.graph.rows.get(self.name), self.epilogue
-        if rows is not None and epilogue is not None:
-            epilogue = replace(epilogue, rows=rows)
-        return multiplied(frame, value, self.weight, epilogue)
+        return multiplied(frame, value, self.weight, by_rows(frame, self.name, self.epilogue))
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -213,19 +219,17 @@ class Spmm(Op):
     def matrix(self, edges: Edges) -> Csr:
         if self.steps is None:
             return edges.normalised(self.norm, self.improved, self.add_self_loops)
-        return edges.folded(self.norm, self.improved, self.add_self_loops, self.steps.of(edges))[0]
+        return edges.folded(self.norm, self.improved, self.add_self_loops, self.steps.of(edges))
 
     def rows(self, edges: Edges) -> Float64 | None:
         if self.steps is None:
             return None
-        own = edges.folded(self.norm, self.improved, self.add_self_loops, self.steps.of(edges))[1]
+        *_, own = edges.absorbed(self.norm, self.improved, self.add_self_loops, self.steps.of(edges))
         return own.astype(np.float64)
 
     def result(self, frame: Frame, value: Codes) -> Any:
-        rows, epilogue = frame.graph.rows.get(self.name), self.epilogue
-        if rows is not None and epilogue is not None:
-            epilogue = replace(epilogue, rows=rows)
-        return frame.backend.spmm(frame.graph.matrices[self.name], value, epilogue=epilogue)
+        return frame.backend.spmm(frame.graph.matrices[self.name], value,
+                                  epilogue=by_rows(frame, self.name, self.epilogue))  # fmt: skip
 
     @property
     def sites(self) -> list[Grid]:
@@ -265,7 +269,7 @@ class Mean(Op):
 
     def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
         matrix = frame.graph.matrices[self.name]
-        epilogue = replace(self.epilogue, rows=frame.graph.rows[self.name])
+        epilogue = by_rows(frame, self.name, self.epilogue)
         if isinstance(value, SparseCodes):
             return SparseCodes(frame.backend.sum_sparse(matrix, value.matrix, 0.0, epilogue), epilogue.out)
         return frame.backend.spmm(matrix, value, epilogue=epilogue)

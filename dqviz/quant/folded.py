@@ -28,17 +28,15 @@ from dqviz.quant.observers import Observer, RunningMinMax
 from dqviz.quant.passes import Protected
 from dqviz.quant.qtype import QType
 from dqviz.quant.quantizer import Quantizer
-from dqviz.quant.rows import on_rows, row_ends
+from dqviz.quant.rows import NodeRows, on_rows, row_ends
 from dqviz.quant.topology import Topology, nearest
 
 
-class NodeQuantizer(Quantizer):
+class NodeQuantizer(NodeRows):
     """A site at which each group of nodes has its own step.
 
     `known` [groups] ascending indices, `low` and `high` [groups]: what the values of each group reach.
     """
-
-    own_rows = True
 
     known: Tensor
     low: Tensor
@@ -47,14 +45,9 @@ class NodeQuantizer(Quantizer):
     def __init__(self, qtype: QType, topology: Topology) -> None:
         super().__init__(qtype, RunningMinMax())
         self.topology = topology
-        self.node: Tensor | None = None
         self.register_buffer("known", torch.empty(0, dtype=torch.long))
         self.register_buffer("low", torch.empty(0))
         self.register_buffer("high", torch.empty(0))
-
-    def forward(self, x: Tensor, protected: Tensor | None = None, node: Tensor | None = None) -> Tensor:
-        self.node = node
-        return super().forward(x, protected, node)
 
     def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
         """Widens the range of the groups that these rows belong to."""

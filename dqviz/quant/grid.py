@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,20 +53,3 @@ class Grid:
     def upper(self) -> Tensor:
         """Highest real value."""
         return (self.high - self.zero) * self.step
-
-
-def on_grid(x: Tensor, grid: Grid) -> Tensor:
-    """x^ = (clip(round(x / step) + zero, low, high) - zero) step; the gradient passes straight through."""
-    out: Tensor = _OnGrid.apply(x, grid)  # type: ignore[no-untyped-call]
-    return out
-
-
-class _OnGrid(torch.autograd.Function):
-    @staticmethod
-    def forward(_ctx: Any, x: Tensor, grid: Grid) -> Tensor:
-        codes = (x / grid.step).round() + grid.zero
-        return (codes.clamp(grid.low, grid.high) - grid.zero) * grid.step
-
-    @staticmethod
-    def backward(_ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0], None

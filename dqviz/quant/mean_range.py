@@ -19,9 +19,9 @@ from dqviz.quant.observers import MomentumMinMax
 from dqviz.quant.passes import Protected
 from dqviz.quant.qtype import QType
 from dqviz.quant.quantizer import Quantizer
-from dqviz.quant.rows import on_rows, row_ends, rows_grid
+from dqviz.quant.rows import NodeRows, by_row, on_rows, row_ends, rows_grid
 from dqviz.quant.scene import Scene
-from dqviz.quant.sparse import same_values, stored
+from dqviz.quant.sparse import opened, same_values
 
 DEGREES = (2, 4, 8, 16)
 """Where the bins of in-degree begin for which bits are chosen: 0 and 1, 2 and 3, 4 to 7, 8 to 15, 16 and more."""
@@ -47,24 +47,17 @@ class MeanRange(Quantizer):
         self.observer.keep(self.observer.merge(self.range(), (lo, hi)) if self.observer.seen.item() else (lo, hi))
 
 
-class RowBits(MeanRange):
+class RowBits(NodeRows, MeanRange):
     """Rows whose bit width follows from the in-degree of their node (of an edge's row: of its target).
 
     `width`: bits [rows] from in-degree [rows]. `own_range`: each row has its own extremes as its range, at every pass.
     """
-
-    own_rows = True
 
     def __init__(
         self, qtype: QType, gradient: Gradient, momentum: float, scene: Scene, width: Width, own_range: bool
     ) -> None:
         super().__init__(qtype, gradient, momentum)
         self.scene, self.width, self.own_range = scene, width, own_range
-        self.node: Tensor | None = None
-
-    def forward(self, x: Tensor, protected: Tensor | None = None, node: Tensor | None = None) -> Tensor:
-        self.node = node
-        return super().forward(x, protected, node)
 
     def degree(self, num_rows: int) -> Tensor:
         """In-degree of the node of each row [num_rows]; 0 where rows are no nodes (a graph's own)."""
@@ -74,11 +67,7 @@ class RowBits(MeanRange):
         return degree if degree.numel() == num_rows else torch.zeros(num_rows, dtype=torch.long)
 
     def grid(self, x: Tensor) -> Grid | None:
-        if self.qtype.is_float:
-            return None
-        if x.layout == torch.sparse_csr:
-            return self.grid_of_rows(stored(x), x.crow_indices())
-        return self.grid_of_rows(x, None)
+        return None if self.qtype.is_float else self.grid_of_rows(*opened(x))
 
     def grid_of_rows(self, x: Tensor, ptr: Tensor | None, bits: Tensor | None = None) -> Grid:
         """`bits` where they are not those of the rows' nodes."""
@@ -132,11 +121,3 @@ class ChosenBits(RowBits):
             grid = self.grid_of_rows(x, ptr, torch.tensor(float(width)))
             error = by_row((on_rows(x, grid, protected, ptr) - x).square(), ptr)
             self.errors[:, column].index_add_(0, place, error)
-
-
-def by_row(values: Tensor, ptr: Tensor | None) -> Tensor:
-    """Sum of each row [rows] of dense values, or of those stored in CSR rows."""
-    if ptr is None:
-        return values.reshape(values.size(0), -1).sum(1)
-    row = torch.arange(ptr.numel() - 1).repeat_interleave(ptr.diff())
-    return values.new_zeros(ptr.numel() - 1).index_add(0, row, values)

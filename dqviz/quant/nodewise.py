@@ -25,8 +25,8 @@ from dqviz.quant.observers import RunningMinMax
 from dqviz.quant.passes import Protected
 from dqviz.quant.qtype import QType
 from dqviz.quant.quantizer import Quantizer
-from dqviz.quant.rows import row_ends, shaped
-from dqviz.quant.sparse import stored
+from dqviz.quant.rows import by_row, row_ends, shaped
+from dqviz.quant.sparse import opened
 from dqviz.quant.stepped import largest, stepped
 from dqviz.quant.topology import nearest
 
@@ -59,10 +59,7 @@ class SignedRows(Quantizer):
             self.negative.fill_(True)
 
     def grid(self, x: Tensor) -> Grid | None:
-        if self.qtype.is_float:
-            return None
-        parts = (stored(x), x.crow_indices()) if x.layout == torch.sparse_csr else (x, None)
-        return self.grid_of(*self.rows(*parts))
+        return None if self.qtype.is_float else self.grid_of(*self.rows(*opened(x)))
 
     @torch.no_grad()
     def grid_of(self, step: Tensor, width: Tensor) -> Grid:
@@ -114,7 +111,7 @@ class NodewiseQuantizer(SignedRows):
 
     def steps(self) -> Tensor:
         """s of each pair [pairs] float32, positive."""
-        return self.step.float().abs().clamp(min=float(EPS))
+        return positive(self.step)
 
     @torch.no_grad()
     def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
@@ -176,14 +173,11 @@ class NodewiseQuantizer(SignedRows):
         """Sum of the real b over all pairs, or over those that were chosen in the last pass."""
         return (self.width if self.chosen is None else self.width[torch.bincount(self.chosen).nonzero()]).sum()
 
-    @torch.no_grad()
     def qparams(self) -> QParams:
-        return QParams(self.steps().square().mean().sqrt().item(), 0)
+        return on_the_whole(self.steps())
 
-    @torch.no_grad()
     def range(self) -> tuple[float, float]:
-        """Ends of the widest range."""
-        high = (self.steps() * largest(self.width.float())).max().item()
+        high = reached(self.steps(), self.width)
         return -high if self.signed else 0.0, high
 
 
@@ -210,7 +204,7 @@ class ColumnQuantizer(Quantizer):
 
     def steps(self) -> Tensor:
         """s of each column, float32, [out_channels, 1] or [1, out_channels]."""
-        return self.step.float().abs().clamp(min=float(EPS))
+        return positive(self.step)
 
     def grid(self, x: Tensor) -> Grid | None:
         if self.qtype.is_float:
@@ -233,23 +227,30 @@ class ColumnQuantizer(Quantizer):
     def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:
         return stepped(x, self.steps(), self.width.float(), True, protected, self.local, x.size(1 - self.axis))
 
-    @torch.no_grad()
     def qparams(self) -> QParams:
-        return QParams(self.steps().square().mean().sqrt().item(), 0)
+        return on_the_whole(self.steps())
 
-    @torch.no_grad()
     def range(self) -> tuple[float, float]:
-        """Ends of the widest range."""
-        high = (self.steps() * largest(self.width.float())).max().item()
+        high = reached(self.steps(), self.width)
         return -high, high
+
+
+def positive(step: Tensor) -> Tensor:
+    """s of a learned parameter, float32."""
+    return step.float().abs().clamp(min=float(EPS))
+
+
+def on_the_whole(steps: Tensor) -> QParams:
+    """What steps are like on the whole: their root mean square."""
+    return QParams(steps.detach().square().mean().sqrt().item(), 0)
+
+
+def reached(steps: Tensor, width: Tensor) -> float:
+    """Highest end of the widest range of steps and widths b."""
+    return (steps.detach() * largest(width.float())).max().item()
 
 
 def row_means(x: Tensor, ptr: Tensor | None) -> Tensor:
     """Mean magnitude of what is not 0 in each row [rows]; 0 of a row of zeros."""
     size = x.detach().abs().float()
-    if ptr is None:
-        flat = size.reshape(size.size(0), -1)
-        return flat.sum(1) / (flat > 0).sum(1).clamp(min=1)
-    row = torch.arange(ptr.numel() - 1).repeat_interleave(ptr.diff())
-    zeros = size.new_zeros(ptr.numel() - 1)
-    return zeros.index_add(0, row, size) / zeros.index_add(0, row, (size > 0).float()).clamp(min=1)
+    return by_row(size, ptr) / by_row((size > 0).float(), ptr).clamp(min=1)

@@ -144,8 +144,13 @@ def sampled(x: Tensor, left: Tensor, right: Tensor) -> Tensor:
         library().dqviz_sampled(ptr.data_ptr(), columns.data_ptr(), x.size(0), left.data_ptr(), right.data_ptr(),
                                 left.size(1), out.data_ptr())  # fmt: skip
         return out
-    row = torch.arange(x.size(0)).repeat_interleave(ptr.diff())
+    row = row_of(ptr)
     return (left.index_select(0, row) * right.index_select(0, columns)).sum(1)
+
+
+def row_of(ptr: Tensor) -> Tensor:
+    """The row of each value [nnz] that is stored in CSR rows, from where these begin [rows + 1]."""
+    return torch.arange(ptr.numel() - 1).repeat_interleave(ptr.diff())
 
 
 class _Values(Structure):

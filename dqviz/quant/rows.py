@@ -9,8 +9,9 @@ from torch import Tensor
 
 from dqviz.quant.functional import EPS
 from dqviz.quant.grid import Grid
-from dqviz.quant.passes import Protected
+from dqviz.quant.passes import Protected, row_of
 from dqviz.quant.qtype import FLOAT_BITS
+from dqviz.quant.quantizer import Quantizer
 
 
 def row_ends(x: Tensor, ptr: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -19,9 +20,15 @@ def row_ends(x: Tensor, ptr: Tensor | None) -> tuple[Tensor, Tensor]:
     if ptr is None:
         flat = values.reshape(values.size(0), -1)
         return flat.amin(1).clamp(max=0), flat.amax(1).clamp(min=0)
-    row = torch.arange(ptr.numel() - 1).repeat_interleave(ptr.diff())
-    zeros = values.new_zeros(ptr.numel() - 1)
+    row, zeros = row_of(ptr), values.new_zeros(ptr.numel() - 1)
     return zeros.scatter_reduce(0, row, values, "amin"), zeros.scatter_reduce(0, row, values, "amax")
+
+
+def by_row(values: Tensor, ptr: Tensor | None) -> Tensor:
+    """Sum of each row [rows] of dense values, or of those stored in CSR rows."""
+    if ptr is None:
+        return values.reshape(values.size(0), -1).sum(1)
+    return values.new_zeros(ptr.numel() - 1).index_add(0, row_of(ptr), values)
 
 
 def rows_grid(lo: Tensor, hi: Tensor, bits: Tensor, signed: bool) -> Grid:
@@ -49,6 +56,17 @@ def on_rows(x: Tensor, grid: Grid, protected: Protected | None, ptr: Tensor | No
     """
     out: Tensor = _OnRows.apply(x, shaped(grid, x, ptr), protected)  # type: ignore[no-untyped-call]
     return out
+
+
+class NodeRows(Quantizer):
+    """A site whose rows have grids by their node: `node` [rows] of the last pass, None where row i is node i."""
+
+    own_rows = True
+    node: Tensor | None = None
+
+    def forward(self, x: Tensor, protected: Tensor | None = None, node: Tensor | None = None) -> Tensor:
+        self.node = node
+        return super().forward(x, protected, node)
 
 
 class _OnRows(torch.autograd.Function):

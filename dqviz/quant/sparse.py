@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dqviz.quant.passes import sampled
+from dqviz.quant.passes import row_of, sampled
 
 T = TypeVar("T")
 Key = tuple[int, ...]
@@ -44,8 +44,7 @@ def transposed(x: Tensor) -> Transposed:
 
 def turn(crow: Tensor, col: Tensor, shape: tuple[int, int]) -> Transposed:
     order = torch.argsort(col, stable=True)
-    row = torch.arange(shape[0]).repeat_interleave(crow.diff())[order]
-    return Transposed(pointers(col, shape[1]), row, order, (crow, col))
+    return Transposed(pointers(col, shape[1]), row_of(crow)[order], order, (crow, col))
 
 
 def pointers(index: Tensor, size: int) -> Tensor:
@@ -85,6 +84,11 @@ def stored(x: Tensor) -> Tensor:
     """Stored values [nnz] of CSR x, with what they know about their gradient."""
     values: Tensor | None = getattr(x, "stored", None)
     return x.values() if values is None else values
+
+
+def opened(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """(values, None) of dense rows; (stored values [nnz], where rows begin [rows + 1]) of CSR rows."""
+    return (stored(x), x.crow_indices()) if x.layout == torch.sparse_csr else (x, None)
 
 
 def same_values(values: Tensor, x: Tensor) -> bool:

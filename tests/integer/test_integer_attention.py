@@ -129,7 +129,8 @@ def test_folded_weights_have_a_step_for_each_target() -> None:
     """Largest code 255 in each row; code times the target's step is the weight times the source's step."""
     edges = Edges(torch.tensor([[0, 1, 1, 2], [1, 1, 0, 1]]), 4)
     steps = np.array([1, 2, 0.5, 1], np.float32)
-    folded, own = edges.folded(Grid(1.0, -128, 8), False, True, steps)
+    folded = edges.folded(Grid(1.0, -128, 8), False, True, steps)
+    *_, own = edges.absorbed(Grid(1.0, -128, 8), False, True, steps)
     source, target, weights = edges.coefficients(False, True)
     plain = from_edges(source, target, 4, weights * steps[source])  # type: ignore[arg-type]
     assert (folded.indices == plain.indices).all()

@@ -14,8 +14,9 @@ from dqviz import methods
 from dqviz import nn as archs
 from dqviz.data.task import csr
 from dqviz.quant import QType, Quantizer, quantize, quantizers
-from dqviz.quant.grid import Grid, on_grid
+from dqviz.quant.grid import Grid
 from dqviz.quant.observers import make_observer
+from dqviz.quant.rows import on_rows
 from dqviz.quant.scene import Scene
 
 EDGES = torch.tensor([[0, 1, 2, 2], [1, 1, 1, 0]])
@@ -31,13 +32,13 @@ def rows_grid(steps: list[float], bits: list[float]) -> Grid:
 def test_rows_by_hand() -> None:
     """Steps 1 and 0.5, 2 and 3 bits: -1..1 and -3..3 steps."""
     x = torch.tensor([[0.6, -2.0], [0.6, -2.0]])
-    out = on_grid(x, rows_grid([1.0, 0.5], [2, 3]))
+    out = on_rows(x, rows_grid([1.0, 0.5], [2, 3]), None)
     assert out.tolist() == [[1.0, -1.0], [0.5, -1.5]]
 
 
 def test_gradient_passes_straight_through() -> None:
     x = torch.tensor([[0.6, -9.0]], requires_grad=True)
-    on_grid(x, rows_grid([1.0], [2])).backward(torch.tensor([[3.0, 5.0]]))
+    on_rows(x, rows_grid([1.0], [2]), None).backward(torch.tensor([[3.0, 5.0]]))
     assert x.grad.tolist() == [[3.0, 5.0]]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dqviz.analysis.group import Group
-from dqviz.analysis.info import Info, Line, at_site, identify, means_over_seeds, over_seeds, select, stack
+from dqviz.analysis.info import Info, Line, at_site, identify, line_over_seeds, means_over_seeds, select, stack
 from dqviz.analysis.infos.aggregation_exponents import REFERENCES, fits, last_key
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.view import Floats
@@ -37,11 +37,8 @@ def aggregation_growth(groups: Sequence[Group], key: str = "") -> AggregationGro
     for group in found:
         table = means_over_seeds(group.frames, BIN, ["nodes", "degree"])
         for name, into in lines.items():
-            values = over_seeds(group.frames, BIN, name)
-            table[name] = values["mean"]
-            arrays = (c.to_numpy(dtype=np.float64) for c in (table["degree"], values["mean"], values["low"],
-                                                             values["high"]))  # fmt: skip
-            into.append(Line(group.identity, *arrays))
+            into.append(line_over_seeds(group, table["degree"], BIN, name))
+            table[name] = into[-1].y
         tables.append(identify(table, group))
         mean, spread = fits(group)
         slopes[group.label] = (mean.value, spread.value)

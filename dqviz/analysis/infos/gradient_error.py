@@ -10,7 +10,7 @@ import pandas as pd
 
 from dqviz.analysis.gradients import OWN, STRAIGHT
 from dqviz.analysis.group import Group
-from dqviz.analysis.info import Info, Line, at_site, identify, means_over_seeds, over_seeds, select, stack
+from dqviz.analysis.info import Info, Line, at_site, identify, line_over_seeds, means_over_seeds, select, stack
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.words import NOTHING, degree, number
 from dqviz.errors import unknown
@@ -48,8 +48,8 @@ def gradient_error(groups: Sequence[Group], key: str = "", rule: str = OWN) -> G
     cosines, errors, tables = [], [], []
     for group in found:
         table = means_over_seeds(group.frames, BIN, ["nodes", "degree", *MEASURES])
-        cosines.append(_line(group, table, "gradient_cosine"))
-        errors.append(_line(group, table, "gradient_error"))
+        cosines.append(line_over_seeds(group, table["degree"], BIN, "gradient_cosine"))
+        errors.append(line_over_seeds(group, table["degree"], BIN, "gradient_error"))
         tables.append(identify(table, group))
     alt = (f"Cosine and relative error of the gradient of {key} against in-degree, quantizers on against off, node "
            "counts below.")  # fmt: skip
@@ -57,12 +57,6 @@ def gradient_error(groups: Sequence[Group], key: str = "", rule: str = OWN) -> G
     return GradientError(sentence if sentence == NOTHING else f"{sentence} {HOW[rule]} {ALWAYS}", alt,
                          stack(tables, ["degree", *MEASURES]), key, rule, tuple(cosines), tuple(errors),
                          node_strip(found))  # fmt: skip
-
-
-def _line(group: Group, table: pd.DataFrame, name: str) -> Line:
-    values = over_seeds(group.frames, BIN, name)
-    arrays = (table["degree"], values["mean"], values["low"], values["high"])
-    return Line(group.identity, *(column.to_numpy(dtype=np.float64) for column in arrays))
 
 
 def _first_key(groups: Sequence[Group]) -> str:

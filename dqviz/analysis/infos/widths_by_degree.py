@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dqviz.analysis.group import Group
-from dqviz.analysis.info import Info, Line, at_site, identify, means_over_seeds, over_seeds, select, stack
+from dqviz.analysis.info import Info, Line, at_site, identify, line_over_seeds, means_over_seeds, select, stack
 from dqviz.analysis.infos.error_by_degree import BIN, ends, error_by_degree, node_strip
 from dqviz.analysis.tables import LOCAL
 from dqviz.analysis.view import FULL_PRECISION
@@ -39,20 +39,14 @@ def widths_by_degree(groups: Sequence[Group], key: str, errors: Sequence[Group] 
     bits, steps, tables = [], [], []
     for group in found:
         table = means_over_seeds(group.frames, BIN, ["nodes", "degree", *MEASURES])
-        bits.append(_line(group, table, "mean_bits"))
-        steps.append(_line(group, table, "mean_step"))
+        bits.append(line_over_seeds(group, table["degree"], BIN, "mean_bits"))
+        steps.append(line_over_seeds(group, table["degree"], BIN, "mean_step"))
         tables.append(identify(table, group))
     quantized = [group for group in errors if group.bits != FULL_PRECISION]
     lines = error_by_degree(quantized, key, LOCAL).lines
     alt = f"Bits a value, step size and relative error at {key} against in-degree, node counts below."
     return WidthsByDegree(_sentence(bits, key) + _evidence(bits, lines), alt, stack(tables, ["degree", *MEASURES]), key,
                           tuple(bits), tuple(steps), lines, node_strip(found))  # fmt: skip
-
-
-def _line(group: Group, table: pd.DataFrame, name: str) -> Line:
-    values = over_seeds(group.frames, BIN, name)
-    arrays = (table["degree"], values["mean"], values["low"], values["high"])
-    return Line(group.identity, *(column.to_numpy(dtype=np.float64) for column in arrays))
 
 
 def _sentence(bits: Sequence[Line], key: str) -> str:
