@@ -71,14 +71,14 @@ def test_steps_are_timed_inside_the_call() -> None:
 
 
 def test_a_slow_variant_is_sampled_less_often_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "SLOW_MS", 4.0)
+    monkeypatch.setattr(protocol, "SLOW_MS", 20.0)
     calls: list[str] = []
 
     def variant(name: str, seconds: float) -> None:
         calls.append(name)
         time.sleep(seconds)
 
-    found = measure({"slow": lambda: variant("slow", 0.006), "fast": lambda: variant("fast", 0.0025)}, repeats=20)
+    found = measure({"slow": lambda: variant("slow", 0.03), "fast": lambda: variant("fast", 0.0025)}, repeats=20)
     assert (found["slow"].repeats, found["fast"].repeats) == (SLOW_REPEATS, 20)
     places = [place for place, name in enumerate(calls) if name == "slow"]
     assert places[-1] - places[2] > 12, "spread over the rounds, not one after the other"
