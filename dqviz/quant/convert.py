@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from dqviz.quant.hooks import Profile
 from dqviz.quant.qtype import FLOAT_BITS
 from dqviz.quant.quantizer import Quantizer, State
 from dqviz.quant.scene import Scene
-from dqviz.quant.sites import SITES
+from dqviz.quant.sites import sites_of
 from dqviz.quant.sparse import linear
 from dqviz.quant.where import Site, Where
 
@@ -84,8 +84,11 @@ def quantize(model: nn.Module, method: Method, bits: int | Mapping[str, int], pr
     """
     convs = [m for m in model.modules() if isinstance(m, MessagePassing)]
     guard = Guard(method.protection(), method.scene)
-    for layer, conv in enumerate(convs):
-        kind = SITES.get(type(conv))
+    before = leading(model)
+    if before:  # their rows are nodes
+        swap(before, 0, maker(method, bits, HEAD_SITES[profile]), guard.add_layer())
+    for layer, conv in enumerate(convs, start=1 if before else 0):
+        kind = sites_of(type(conv))
         if kind is None:
             raise ValueError(f"The sites of {type(conv).__name__} are not known; add them to dqviz/quant/sites.py.")
         shield = guard.add_layer()
@@ -96,7 +99,7 @@ def quantize(model: nn.Module, method: Method, bits: int | Mapping[str, int], pr
         swap_linears(conv, layer, make, shield, own_codes=profile == "integer")
         sites.attach(conv)
         conv.add_module("sites", sites)
-    quantize_head(model, len(convs), method, bits, profile)
+    quantize_head(model, len(guard.shields), method, bits, profile)
     require_known_sites(model, bits)
     model.add_module("guard", guard)
     guard.attach(model)
@@ -120,12 +123,33 @@ def quantize_head(
 
 def swap_linears(module: nn.Module, layer: int, make: MakeSite, shield: Shield, own_codes: bool = False) -> None:
     """Replaces every Linear below `module` by a QuantLinear. Parts: '' for a single one, else named by `part_name`."""
-    found = [
+    swap(linears(module), layer, make, shield, own_codes)
+
+
+Child = tuple[nn.Module, str, nn.Module]
+"""A parent, the name of one of its children, and that child."""
+
+
+def linears(module: nn.Module) -> list[Child]:
+    """Every Linear below `module`."""
+    return [
         (parent, name, child)
         for parent in module.modules()
         for name, child in parent.named_children()
         if isinstance(child, nn.Linear | PygLinear)
     ]
+
+
+def leading(model: nn.Module) -> list[Child]:
+    """The Linears that a model holds before its first message-passing layer: what they read are nodes' own rows."""
+    names = [name for name, m in model.named_modules() if isinstance(m, nn.Linear | PygLinear | MessagePassing)]
+    first = next((i for i, name in enumerate(names) if isinstance(model.get_submodule(name), MessagePassing)), 0)
+    before = {id(model.get_submodule(name)) for name in names[:first]}
+    return [found for found in linears(model) if id(found[2]) in before]
+
+
+def swap(found: Sequence[Child], layer: int, make: MakeSite, shield: Shield, own_codes: bool = False) -> None:
+    """Puts a QuantLinear in the place of each."""
     for index, (parent, name, child) in enumerate(found):
         part = part_name(name, index, len(found))
         # In profile `integer` SAGE's root term reads the codes that entered the layer: no second quantization.
@@ -137,9 +161,13 @@ def swap_linears(module: nn.Module, layer: int, make: MakeSite, shield: Shield, 
                                           quantizer[Site.FEATURE], shield))  # fmt: skip
 
 
+NAMED_PARTS = {"lin_l": "neighbours", "lin_r": "root", "hidden": "hidden", "classes": "classes"}
+"""SAGE's two linear layers, and those of an MLP before the propagation: its first one reads the data set's own rows."""
+
+
 def part_name(name: str, index: int, count: int) -> str:
-    """'' for the only linear layer, 'neighbours' and 'root' for SAGE's two, else 'mlp1', 'mlp2', ..."""
-    return "" if count == 1 else {"lin_l": "neighbours", "lin_r": "root"}.get(name, f"mlp{index + 1}")
+    """'' for the only linear layer, a name of NAMED_PARTS, else 'mlp1', 'mlp2', ..."""
+    return "" if count == 1 else NAMED_PARTS.get(name, f"mlp{index + 1}")
 
 
 def bits_at(bits: int | Mapping[str, int], where: Where) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from torch_geometric.nn import GATConv, GCNConv, GINConv, MessagePassing, SAGEConv
+from torch_geometric.nn import APPNP, GATConv, GCNConv, GINConv, MessagePassing, SAGEConv
 
 from dqviz.quant import attention, gathered
 from dqviz.quant.guard import Shield
@@ -16,30 +16,20 @@ from dqviz.quant.part import Part
 from dqviz.quant.where import Site, Where
 
 
-class WeightedSites(EdgeSites):
-    """GCN: the coefficient is the symmetric normalisation, known before the messages."""
+class CoefficientSites(EdgeSites):
+    """The coefficient is the symmetric normalisation, known before the messages."""
 
     paper = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE, Site.NORM, Site.MESSAGE, Site.AGGREGATE, Site.UPDATE})
     integer = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE, Site.NORM})
-
-    def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
-        super().__init__(layer, profile, make, shield)
-        self.whole: Any = None
 
     def attach(self, conv: MessagePassing) -> None:
         super().attach(conv)
         if self.book is not None:
             conv.register_forward_pre_hook(self.on_enter)
 
-    def on_enter(self, conv: Any, inputs: Any) -> None:
-        """A part's coefficients are those of the whole graph; what the layer remembers of that is laid aside."""
-        if self.part is not None:
-            self.whole, conv._cached_edge_index = conv._cached_edge_index, self.part.normalised
-
-    def on_output(self, conv: Any, inputs: Any, out: Tensor) -> Tensor:
-        if self.part is not None:
-            self.whole, conv._cached_edge_index = None, self.whole
-        return super().on_output(conv, inputs, out)
+    def on_enter(self, conv: Any, inputs: Any) -> Any:
+        """A part's coefficients are those of the whole graph."""
+        raise NotImplementedError
 
     def on_propagate(self, conv: nn.Module, inputs: Any) -> Any:
         edge_index, size, kwargs = super().on_propagate(conv, inputs)
@@ -61,11 +51,63 @@ class WeightedSites(EdgeSites):
         return part.symmetric(sender, target + part.rows)
 
 
+class WeightedSites(CoefficientSites):
+    """GCN: the layer makes the coefficients itself."""
+
+    def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
+        super().__init__(layer, profile, make, shield)
+        self.whole: Any = None
+
+    def on_enter(self, conv: Any, inputs: Any) -> None:
+        """What the layer remembers of the whole graph is laid aside."""
+        if self.part is not None:
+            self.whole, conv._cached_edge_index = conv._cached_edge_index, self.part.normalised
+
+    def on_output(self, conv: Any, inputs: Any, out: Tensor) -> Tensor:
+        if self.part is not None:
+            self.whole, conv._cached_edge_index = None, self.whole
+        return super().on_output(conv, inputs, out)
+
+
+class PropagationSites(CoefficientSites):
+    """A step of propagation: no weight, so the rows that are sent are those that enter.
+
+    In profile `integer` they are quantized once for all edges, as FEATURE; UPDATE is what leaves the step.
+    """
+
+    integer = frozenset({Site.FEATURE, Site.NORM, Site.UPDATE})
+
+    def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
+        super().__init__(layer, profile, make, shield)
+        self.feature = make(Where(layer, "", Site.FEATURE)) if profile == "integer" else None
+
+    def attach(self, conv: Any) -> None:
+        super().attach(conv)
+        if self.feature is not None:
+            self.feature.fit(self.sent_channels(conv))
+
+    def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        kwargs = super().propagated(kwargs)
+        if self.feature is None or self.book is not None:
+            return kwargs
+        return {**kwargs, "x": self.feature(kwargs["x"], self.shield.rows)}
+
+    def on_enter(self, conv: Any, inputs: Any) -> Any:
+        """The layer is given its coefficients."""
+        if self.part is None:
+            return None
+        x, _, _, *rest = inputs
+        return (x, *self.part.normalised, *rest)
+
+    def sent_channels(self, conv: Any) -> int:
+        return int(conv.channels)
+
+
 class AttentionSites(EdgeSites):
     """GAT: the vector a, the logits before LeakyReLU and softmax; the softmax itself stays in float."""
 
-    paper = WeightedSites.paper - {Site.NORM} | {Site.ATTENTION, Site.ALPHA}
-    integer = WeightedSites.integer | {Site.ATTENTION, Site.ALPHA}
+    paper = CoefficientSites.paper - {Site.NORM} | {Site.ATTENTION, Site.ALPHA}
+    integer = CoefficientSites.integer | {Site.ATTENTION, Site.ALPHA}
 
     def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
         super().__init__(layer, profile, make, shield)
@@ -229,5 +271,11 @@ SITES: dict[type[MessagePassing], type[Sites]] = {
     GATConv: AttentionSites,
     GINConv: SumSites,
     SAGEConv: GatherSites,
+    APPNP: PropagationSites,
 }
 """Which sites a stock layer has. One more kind of layer is one more line here (and a class where it differs)."""
+
+
+def sites_of(layer: type[MessagePassing]) -> type[Sites] | None:
+    """The sites of a stock layer, or of the one that it is made from."""
+    return next((SITES[kind] for kind in layer.__mro__ if kind in SITES), None)

@@ -1,0 +1,83 @@
+"""Propagation after prediction: an MLP on the rows, then steps that mix its logits along the edges and learn nothing.
+
+A step is torch_geometric's own APPNP layer with the row it goes back to as an argument, so that one layer serves both
+architectures made of it (`appnp`, `smp`), and each step has quantizers of its own.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch_geometric.nn import APPNP, global_mean_pool
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+from dqviz.nn.neighbours import NeighbourSum
+from dqviz.nn.stack import StackSettings, drop
+
+
+class PropagationSettings(StackSettings):
+    """Width of the MLP, number of steps, dropout."""
+
+    layers: int = Field(default=10, ge=1, le=64, description="Propagation steps K.")
+    hidden: int = Field(default=64, ge=1, le=4096, description="Hidden channels of the MLP before the propagation.")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="Dropout before both layers of the MLP.")
+
+
+class Propagate(APPNP):  # type: ignore[misc]  # torch_geometric is untyped
+    """One step: rest + weight (A^ x), A^ the symmetric normalisation with self-loops. No parameters."""
+
+    def __init__(self, channels: int, aggr: NeighbourSum) -> None:
+        super().__init__(K=1, alpha=0.0, normalize=False, aggr=aggr)
+        self.channels = channels
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor, rest: Tensor, weight: float) -> Tensor:
+        """x, rest [num_nodes, channels], edge_index [2, num_edges], edge_weight [num_edges] -> [num_nodes, channels]"""
+        return rest + weight * self.propagate(edge_index, x=x, edge_weight=edge_weight)
+
+
+class Normalised:
+    """Edges with self-loops and their coefficients (Kipf & Welling), kept while the same graph comes again."""
+
+    def __init__(self) -> None:
+        self.graph: Tensor | None = None
+        self.known: tuple[Tensor, Tensor] | None = None
+
+    def of(self, edge_index: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """([2, num_edges + num_nodes], coefficients) for rows x [num_nodes, channels], in their type."""
+        known = self.known
+        if self.graph is not edge_index or known is None or known[1].dtype != x.dtype:
+            self.graph = edge_index
+            self.known = known = gcn_norm(edge_index, None, x.size(0), dtype=x.dtype)
+        return known
+
+
+class Propagation(nn.Module):
+    """Dropout, linear, ReLU, dropout, linear; then `steps`. A graph's logits are the mean of its nodes'."""
+
+    def __init__(
+        self, num_features: int, num_classes: int, settings: PropagationSettings, layers_a_step: int = 1
+    ) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(num_features, settings.hidden)
+        self.classes = nn.Linear(settings.hidden, num_classes)
+        total = NeighbourSum()  # one for all: it remembers the order of the edges
+        self.convs = nn.ModuleList(Propagate(num_classes, total) for _ in range(settings.layers * layers_a_step))
+        self.dropout = settings.dropout
+        self.normalised = Normalised()
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
+        """x [num_nodes, num_features] dense or CSR, edge_index [2, num_edges], batch [num_nodes] (graph tasks).
+
+        Returns logits [num_nodes, num_classes], or [num_graphs, num_classes] with a batch.
+        """
+        rows = self.hidden(drop(x, self.dropout, self.training))
+        start = self.classes(drop(F.relu(rows), self.dropout, self.training))
+        out = self.steps(start, *self.normalised.of(edge_index, start))
+        return out if batch is None else global_mean_pool(out, batch)  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def steps(self, start: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        """H^K [num_nodes, num_classes] from H^0."""

@@ -1,0 +1,99 @@
+"""SMP: propagation whose steps may only move as fast as a bound on smoothness allows.
+
+    Hs = (1 - (1 + mu) eta) H + mu eta A^ H + eta H^0          a gradient step on smoothness and closeness to H^0
+    G  = Hs - H,    H' = Hs + 2 eta lam A^ G                   the multiplier's part
+    s += 2 eta_s lam s;    lam += eta_lam (alpha nnz(A^) - s^2 - tr(G^T L G))
+
+smoothing subject to tr((H^k - H^(k-1))^T L (H^k - H^(k-1))) <= alpha |E|, slack s^2, by a differential multiplier; L = I - A^.
+With lam = 0, mu = 9 and eta = 0.1 a step is APPNP's with alpha 0.1. Both sums over neighbours are layers of their own, so
+message, sum and update of both streams are quantized. Use it deep and at low bits: what a step changes is bounded, so
+its range and error are.
+
+The multiplier of each step follows the graph in training and is kept for evaluation (as batch norm keeps its mean): a
+trained network is then a fixed function, and its integer run has fixed factors. Source: arXiv 2308.14949 and the
+authors' code, whose term is A^ G where the paper's is -L G; all sums here are sparse, the code's are dense.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from dqviz.nn.propagation import Propagation, PropagationSettings
+from dqviz.nn.stack import Kind
+from dqviz.registry import Entry
+
+START = 1e-3
+"""lam and s before the first step."""
+RATE = 1e-5
+"""eta_s and eta_lam."""
+
+
+class SmpSettings(PropagationSettings):
+    """SMP's own settings: those of the authors."""
+
+    mu: float = Field(default=9.0, ge=0, le=1000, description="Weight mu of smoothness against closeness to the start.")
+    eta: float = Field(default=0.1, gt=0, le=1, description="Step size eta of the propagation.")
+    alpha: float = Field(
+        default=1e-5, ge=0, le=1000, description="Bound alpha on what a step may change, for each entry of A^."
+    )
+
+
+class Smp(Propagation):
+    """Each step is two layers: one sums the rows, the next what the step has changed of them.
+
+    `multiplier` [K]: lam of each step, as the last training pass left it.
+    """
+
+    multiplier: Tensor
+
+    def __init__(self, num_features: int, num_classes: int, settings: SmpSettings) -> None:
+        super().__init__(num_features, num_classes, settings, layers_a_step=2)
+        self.mu, self.eta, self.alpha = settings.mu, settings.eta, settings.alpha
+        self.register_buffer("multiplier", torch.full((settings.layers,), START))
+
+    def steps(self, start: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        rows, multiplier = start, Multiplier(self.alpha * edge_weight.numel())
+        for step in range(self.multiplier.numel()):
+            if self.training:
+                self.multiplier[step] = multiplier.value
+            moved = self.convs[2 * step](rows, edge_index, edge_weight, self.rest(rows, start), self.mu * self.eta)
+            change = moved - rows
+            factor = 2 * self.eta * self.multiplier[step].item()
+            rows = self.convs[2 * step + 1](change, edge_index, edge_weight, moved, factor)
+            if self.training:
+                multiplier.follow(roughness(change.detach(), edge_index, edge_weight))
+        return rows
+
+    def rest(self, rows: Tensor, start: Tensor) -> Tensor:
+        """(1 - (1 + mu) eta) H + eta H^0."""
+        kept = 1 - (1 + self.mu) * self.eta
+        return self.eta * start if abs(kept) < 1e-12 else kept * rows + self.eta * start
+
+
+class Multiplier:
+    """lam and s of one pass; `allowed` is alpha nnz(A^)."""
+
+    def __init__(self, allowed: float) -> None:
+        self.allowed, self.value, self.slack = allowed, START, START
+
+    def follow(self, energy: float) -> None:
+        """One step of the differential multiplier method; `energy` is tr(G^T L G)."""
+        self.slack += 2 * RATE * self.value * self.slack
+        self.value += RATE * (self.allowed - self.slack**2 - energy)
+
+
+def roughness(x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> float:
+    """tr(x^T L x) of x [num_nodes, channels], L = I - A^: one product a channel and edge, no message is kept."""
+    source, target = edge_index
+    around = x.new_zeros(x.shape).index_add_(0, target, x.index_select(0, source) * edge_weight[:, None])
+    return (x * (x - around)).sum().item()
+
+
+def smp(num_features: int, num_classes: int, kind: Kind, settings: SmpSettings) -> Smp:
+    return Smp(num_features, num_classes, settings)
+
+
+ENTRY: Entry[Propagation] = Entry("smp", "Smoothness-aware propagation: what a step changes is bounded by a multiplier.",
+                                  smp, SmpSettings, cites=("wang2023smp",), facts={"label": "SMP"})  # fmt: skip
