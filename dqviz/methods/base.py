@@ -19,6 +19,11 @@ from dqviz.registry import Registry, Settings
 ObserverName = Literal["abs", "mom", "per"]
 
 
+def late(finetune: float, epoch: int, epochs: int) -> State:
+    """On for the last `finetune` (a share) of the epochs, the last one at least; off before."""
+    return "on" if epoch >= epochs - max(1, round(finetune * epochs)) else "off"
+
+
 class RangeSettings(Settings):
     """How ranges are observed and how the gradient passes (METHODS 1.2)."""
 

@@ -3,7 +3,8 @@
 Six modes {ste, gc} x {abs, mom, per}; the published baseline is ste with mom. Use it as the baseline that
 degree-aware methods must beat. `gc` with `per` is Degree-Quant without its mask, the ablation "percentile without
 mask". With `quantizer: lsq` steps are learned in place of observed (`dqviz/quant/learned.py`); the range rule and the
-backward rule then have no say. Source: Jacob et al. 2018 (arXiv 1712.05877); modes: Tailor et al. 2021 (2008.05000).
+backward rule then have no say. With `finetune` below 1 a network trains at full precision first: at 2 bits a new one
+often never learns anything. Source: Jacob et al. 2018 (arXiv 1712.05877); modes: Tailor et al. 2021 (2008.05000).
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import nn
 
-from dqviz.methods.base import Method, RangeSettings
+from dqviz.methods.base import Method, RangeSettings, late
 from dqviz.quant.learned import LearnedQuantizer
-from dqviz.quant.quantizer import Quantizer
+from dqviz.quant.quantizer import Quantizer, State
 from dqviz.quant.where import PARAMETERS, Where
 from dqviz.registry import Entry
 
@@ -33,12 +34,22 @@ class QatSettings(RangeSettings):
         le=1,
         description="Learning rate of learned steps: their relative change in a training step.",
     )
+    finetune: float = Field(
+        default=1.0, gt=0, le=1, description="Share of the epochs, the last ones, that are quantized; before: float."
+    )
 
 
 class Qat(Method):
     """Fake quantization in training, with observed ranges or learned steps."""
 
     settings: QatSettings
+
+    def __init__(self, settings: QatSettings) -> None:
+        super().__init__(settings)
+        self.prepares = settings.finetune < 1
+
+    def state_at(self, epoch: int, epochs: int) -> State:
+        return late(self.settings.finetune, epoch, epochs)
 
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         observed = super().quantizer(where, bits)

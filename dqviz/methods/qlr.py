@@ -14,10 +14,10 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import nn
 
-from dqviz.methods.base import Method, RangeSettings
+from dqviz.methods.base import Method, RangeSettings, late
 from dqviz.quant.convert import quantizers
 from dqviz.quant.observers import make_observer
-from dqviz.quant.quantizer import Quantizer
+from dqviz.quant.quantizer import Quantizer, State
 from dqviz.quant.ranged import RangedQuantizer, TruncatedQuantizer, Truncation
 from dqviz.quant.where import Where
 from dqviz.registry import Entry, Settings
@@ -29,25 +29,35 @@ class QlrSettings(Settings):
     observer: Literal["abs", "mom", "per"] = Field(
         default="mom", description="Range that is scaled: abs (running min/max), mom (momentum), per (percentile)."
     )
-    momentum: float = Field(default=0.1, gt=0, le=1, description="Momentum of the mom observer; 1: the last step's range.")
+    momentum: float = Field(
+        default=0.1, gt=0, le=1, description="Momentum of the mom observer; 1: the last step's range."
+    )
     percentile: float = Field(
         default=0.0, ge=0, lt=0.5, description="Share clipped at each end by per; 0: 0.001 from 8 bits up, else 0.01."
     )
     range_lr: float = Field(
         default=1e-3, gt=0, le=1, description="Learning rate of a: its relative change in a training step."
     )
+    finetune: float = Field(
+        default=1.0, gt=0, le=1, description="Share of the epochs, the last ones, that are quantized; before: float."
+    )
     truncate: Truncation = Field(
-        default="none", description="At 2 bits: levels of their own (none), the upper two bits of eight (bt), or those "
-        "after the values' skewness was added (bt*)."
+        default="none",
+        description="At 2 bits: levels of their own (none), the upper two bits of eight (bt), or those "
+        "after the values' skewness was added (bt*).",
     )
 
 
 class Qlr(Method):
     """Every site's range has a learned factor."""
 
+    def state_at(self, epoch: int, epochs: int) -> State:
+        return late(self.own.finetune, epoch, epochs)
+
     def __init__(self, settings: QlrSettings) -> None:
         super().__init__(RangeSettings(observer=settings.observer))
         self.own = settings
+        self.prepares = settings.finetune < 1
 
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         plain = super().quantizer(where, bits)

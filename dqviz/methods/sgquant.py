@@ -34,7 +34,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dqviz.methods.base import Method, RangeSettings
+from dqviz.methods.base import Method, RangeSettings, late
 from dqviz.quant.budget import allot
 from dqviz.quant.convert import quantizers
 from dqviz.quant.mean_range import ChosenBits, MeanRange, RowBits
@@ -97,9 +97,7 @@ class SgQuant(Method):
     prepares = True
 
     def state_at(self, epoch: int, epochs: int) -> State:
-        """On for the last `finetune` of the epochs, the last one at least."""
-        quantized = max(1, round(self.settings.finetune * epochs))
-        return "on" if epoch >= epochs - quantized else "off"
+        return late(self.settings.finetune, epoch, epochs)
 
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         s = self.settings
