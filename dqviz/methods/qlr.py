@@ -1,9 +1,9 @@
 """QLR: quantization-aware training whose ranges are learned: [a min, a max] of each site, a a parameter.
 
 Formula and gradient: `dqviz/quant/ranged.py`. At 2 bits values can keep the upper two of eight bits in place of levels
-of their own (BT), after their skewness has moved them (BT*). Made for smoothness-aware propagation (architecture `smp`),
-whose sums and updates of both streams are then quantized as well as the MLP; it works on every architecture. Use it at
-few bits, where a few values decide how wide an observed range is; it is close to learned steps (`qat` with
+of their own (BT), after their skewness has moved them (BT*). Made for smoothness-aware propagation (architecture
+`smp`), whose sums and updates of both streams are then quantized as well as the MLP; it works on every architecture.
+Use it at few bits, where a few values decide how wide an observed range is; it is close to learned steps (`qat` with
 `quantizer: lsq`), but the range goes on following what it sees. Source: Wang et al., CIKM 2023 (arXiv 2308.14949).
 """
 
@@ -78,6 +78,6 @@ class Qlr(Method):
         return [*groups, {"params": factors, "lr": self.own.range_lr, "weight_decay": 0.0}] if factors else groups
 
 
-ENTRY: Entry[Method] = Entry("qlr", "QLR: every site's observed range is scaled by a learned factor; BT and BT* at 2 bits.",
+ENTRY: Entry[Method] = Entry("qlr", "QLR: each site's observed range is scaled by a learned factor; BT, BT* at 2 bits.",
                              Qlr, QlrSettings, cites=("wang2023smp",),
                              facts={"label": "QLR", "quantized": True})  # fmt: skip

@@ -3,7 +3,7 @@
     H^k = (1 - alpha) A^ H^(k-1) + alpha H^0
 
 Use it where neighbours far away matter: depth costs no parameters, and every step goes back to the node's own logits,
-so it collapses less with depth than GCN. The plain counterpart of `smp`, which adds a bound on how fast a step may move.
+so it collapses less with depth than GCN. The plain counterpart of `smp`, which adds a bound on what a step may change.
 Source: arXiv 1810.05997, eq. 4.
 """
 
@@ -37,7 +37,7 @@ class Appnp(Propagation):
         return rows
 
 
-def appnp(num_features: int, num_classes: int, kind: Kind, settings: AppnpSettings) -> Appnp:
+def appnp(num_features: int, num_classes: int, _kind: Kind, settings: AppnpSettings) -> Appnp:
     return Appnp(num_features, num_classes, settings)
 
 

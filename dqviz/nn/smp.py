@@ -4,10 +4,10 @@
     G  = Hs - H,    H' = Hs + 2 eta lam A^ G                   the multiplier's part
     s += 2 eta_s lam s;    lam += eta_lam (alpha nnz(A^) - s^2 - tr(G^T L G))
 
-smoothing subject to tr((H^k - H^(k-1))^T L (H^k - H^(k-1))) <= alpha |E|, slack s^2, by a differential multiplier; L = I - A^.
-With lam = 0, mu = 9 and eta = 0.1 a step is APPNP's with alpha 0.1. Both sums over neighbours are layers of their own, so
-message, sum and update of both streams are quantized. Use it deep and at low bits: what a step changes is bounded, so
-its range and error are.
+smoothing subject to tr((H^k - H^(k-1))^T L (H^k - H^(k-1))) <= alpha |E|, slack s^2, by a differential multiplier;
+L = I - A^. With lam = 0, mu = 9 and eta = 0.1 a step is APPNP's with alpha 0.1. Both sums over neighbours are layers of
+their own, so message, sum and update of both streams are quantized. Use it deep and at low bits: what a step changes is
+bounded, so its range and error are.
 
 The multiplier of each step follows the graph in training and is kept for evaluation (as batch norm keeps its mean): a
 trained network is then a fixed function, and its integer run has fixed factors. Source: arXiv 2308.14949 and the
@@ -91,9 +91,9 @@ def roughness(x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> float:
     return (x * (x - around)).sum().item()
 
 
-def smp(num_features: int, num_classes: int, kind: Kind, settings: SmpSettings) -> Smp:
+def smp(num_features: int, num_classes: int, _kind: Kind, settings: SmpSettings) -> Smp:
     return Smp(num_features, num_classes, settings)
 
 
-ENTRY: Entry[Propagation] = Entry("smp", "Smoothness-aware propagation: what a step changes is bounded by a multiplier.",
+ENTRY: Entry[Propagation] = Entry("smp", "Smoothness-aware propagation: a multiplier bounds what a step changes.",
                                   smp, SmpSettings, cites=("wang2023smp",), facts={"label": "SMP"})  # fmt: skip

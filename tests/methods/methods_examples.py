@@ -30,6 +30,9 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS.names()} | LEARNED | ROWS
 """Every method as it comes, those that can learn their steps with learned steps, those of rows that differ in bits."""
 FEATURES, CLASSES, NODES = 5, 3, 24
+SMALL = {"hidden": 8, "dropout": 0.0, "layers": 2}
+PROPAGATIONS = ("appnp", "smp")
+"""They classify before they propagate: no layer comes after the last step."""
 STEPS = 3
 
 
@@ -38,9 +41,10 @@ def make(variant: str) -> Method:
     return methods.make(*VARIANTS[variant])
 
 
-def only_nodes(kind: str) -> dict[str, int]:
+def only_nodes(kind: str, arch: str) -> dict[str, int]:
     """What a mask can protect at 4 bits, the rest (weights, edge coefficients, a graph's own rows) at 32."""
-    head = {"2/input": 32, "2/feature": 32} if kind == "graph" else {}
+    classifies = kind == "graph" and arch not in PROPAGATIONS
+    head = {"2/input": 32, "2/feature": 32} if classifies else {}
     return {"default": 4, "weight": 32, "norm": 32, "attention": 32, **head}
 
 
@@ -62,7 +66,7 @@ def classes(kind: str) -> Tensor:
 def build(arch: str, method: str, kind: Any, profile: Any = "paper", bits: Any = 4) -> nn.Module:
     """An untrained quantized network, two layers, the same first weights for every method."""
     torch.manual_seed(0)
-    model = archs.make(arch, FEATURES, CLASSES, kind, {"hidden": 8, "dropout": 0.0})
+    model = archs.make(arch, FEATURES, CLASSES, kind, SMALL)
     chosen = make(method)
     if kind == "node":
         x, edge_index = batch(kind)
@@ -123,11 +127,11 @@ def ended(model: nn.Module, method: Method, kind: str) -> nn.Module:
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters by the name they have in the float network; what quantizers learn is none of them."""
-    learned = {id(p) for quantizer in quantizers(model) for p in quantizer.parameters()}
+    """Parameters and buffers by the name they have in the float network; what quantizers hold is none of them."""
+    own = {id(p) for q in quantizers(model) for p in (*q.parameters(), *q.buffers())}
     return {
         name.replace("parametrizations.", "").replace(".original", ""): p
-        for name, p in model.named_parameters() if id(p) not in learned
+        for name, p in (*model.named_parameters(), *model.named_buffers()) if id(p) not in own
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from methods_examples import (
+    SMALL,
     batch,
     build,
     classes,
@@ -42,7 +43,7 @@ def logits(model: nn.Module, kind: str) -> Tensor:
 def plain(arch: str, kind: str) -> nn.Module:
     """The stock network that never met a quantizer."""
     torch.manual_seed(0)
-    return archs.make(arch, 5, 3, kind, {"hidden": 8, "dropout": 0.0})
+    return archs.make(arch, 5, 3, kind, SMALL)
 
 
 def record(model: nn.Module, kind: str) -> list[tuple[Quantizer, Tensor, Tensor]]:
@@ -58,7 +59,7 @@ def record(model: nn.Module, kind: str) -> list[tuple[Quantizer, Tensor, Tensor]
 @every
 def test_everything_protected_is_full_precision(arch: str, method: str, kind: str, profile: str) -> None:
     """To the bit, weights after three steps included."""
-    protected = protect_everything(build(arch, method, kind, profile, bits=only_nodes(kind)))
+    protected = protect_everything(build(arch, method, kind, profile, bits=only_nodes(kind, arch)))
     reference = plain(arch, kind)
     assert torch.equal(protected.train()(*batch(kind)), reference(*batch(kind)))
     found, expected = weights(steps(protected, kind)), weights(steps(reference, kind))

@@ -16,9 +16,12 @@ from dqviz.data.task import csr
 from dqviz.errors import BadInput
 from dqviz.nn import ARCHS
 from dqviz.nn.neighbours import NeighbourSum
+from dqviz.nn.propagation import Propagate
 from dqviz.nn.stack import drop
 
-STOCK = {"gcn": GCNConv, "gin": GINConv, "gat": GATConv, "sage": SAGEConv}
+STOCK = {"gcn": GCNConv, "gin": GINConv, "gat": GATConv, "sage": SAGEConv, "appnp": Propagate, "smp": Propagate}
+A_STEP = {"smp": 2}
+"""Layers of one step, where it is more than one."""
 EDGES = torch.tensor([[0, 1, 2, 3, 3, 5], [1, 2, 0, 0, 0, 5]])  # a parallel edge, a self-loop, node 4 isolated
 
 
@@ -42,7 +45,7 @@ def make(arch: str, kind: str = "node", **settings: object) -> torch.nn.Module:
 @pytest.mark.parametrize("layers", [1, 2, 4])
 def test_layers_are_stock(arch: str, layers: int) -> None:
     model = make(arch, layers=layers)
-    assert [type(conv) for conv in model.convs] == [STOCK[arch]] * layers
+    assert [type(conv) for conv in model.convs] == [STOCK[arch]] * layers * A_STEP.get(arch, 1)
     assert model.eval()(features(), EDGES).shape == (6, 3)
 
 
