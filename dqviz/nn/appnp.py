@@ -10,9 +10,8 @@ Source: arXiv 1810.05997, eq. 4.
 from __future__ import annotations
 
 from pydantic import Field
-from torch import Tensor
 
-from dqviz.nn.propagation import Propagation, PropagationSettings
+from dqviz.nn.propagation import Propagation, PropagationSettings, Step
 from dqviz.nn.stack import Kind
 from dqviz.registry import Entry
 
@@ -30,11 +29,8 @@ class Appnp(Propagation):
         super().__init__(num_features, num_classes, settings)
         self.teleport = settings.teleport
 
-    def steps(self, start: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
-        rows, rest = start, self.teleport * start
-        for conv in self.convs:
-            rows = conv(rows, edge_index, edge_weight, rest, 1 - self.teleport)
-        return rows
+    def step(self, index: int) -> Step:
+        return Step(around=1 - self.teleport, start=self.teleport)
 
 
 def appnp(num_features: int, num_classes: int, _kind: Kind, settings: AppnpSettings) -> Appnp:

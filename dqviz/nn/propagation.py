@@ -7,6 +7,7 @@ architectures made of it (`appnp`, `smp`), and each step has quantizers of its o
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -26,12 +27,25 @@ class PropagationSettings(StackSettings):
     dropout: float = Field(default=0.5, ge=0, lt=1, description="Dropout before both layers of the MLP.")
 
 
-class Propagate(APPNP):  # type: ignore[misc]  # torch_geometric is untyped
-    """One step: rest + weight (A^ x), A^ the symmetric normalisation with self-loops. No parameters."""
+@dataclass(frozen=True)
+class Step:
+    """M = kept H + around A^ H + start H^0; then H' = M, or M + change A^ (M - H) where `change` is given."""
 
-    def __init__(self, channels: int, aggr: NeighbourSum) -> None:
+    around: float
+    start: float
+    kept: float = 0.0
+    change: float | None = None
+
+
+class Propagate(APPNP):  # type: ignore[misc]  # torch_geometric is untyped
+    """One sum of a step: rest + weight (A^ x), A^ the symmetric normalisation with self-loops. No parameters.
+
+    `changes`: x is a difference, not what another layer has left.
+    """
+
+    def __init__(self, channels: int, aggr: NeighbourSum, changes: bool = False) -> None:
         super().__init__(K=1, alpha=0.0, normalize=False, aggr=aggr)
-        self.channels = channels
+        self.channels, self.changes = channels, changes
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor, rest: Tensor, weight: float) -> Tensor:
         """x, rest [num_nodes, channels], edge_index [2, num_edges], edge_weight [num_edges] -> [num_nodes, channels]"""
@@ -55,16 +69,23 @@ class Normalised:
 
 
 class Propagation(nn.Module):
-    """Dropout, linear, ReLU, dropout, linear; then `steps`. A graph's logits are the mean of its nodes'."""
+    """Dropout, linear, ReLU, dropout, linear; then steps. A graph's logits are the mean of its nodes'.
+
+    `two_sums`: every step has a second sum, of what its first one has changed.
+    """
 
     def __init__(
-        self, num_features: int, num_classes: int, settings: PropagationSettings, layers_a_step: int = 1
+        self, num_features: int, num_classes: int, settings: PropagationSettings, two_sums: bool = False
     ) -> None:
         super().__init__()
         self.hidden = nn.Linear(num_features, settings.hidden)
         self.classes = nn.Linear(settings.hidden, num_classes)
         total = NeighbourSum()  # one for all: it remembers the order of the edges
-        self.convs = nn.ModuleList(Propagate(num_classes, total) for _ in range(settings.layers * layers_a_step))
+        kinds = [False, True] if two_sums else [False]
+        self.convs = nn.ModuleList(
+            Propagate(num_classes, total, changes) for _ in range(settings.layers) for changes in kinds
+        )
+        self.depth = settings.layers
         self.dropout = settings.dropout
         self.normalised = Normalised()
 
@@ -75,9 +96,27 @@ class Propagation(nn.Module):
         """
         rows = self.hidden(drop(x, self.dropout, self.training))
         start = self.classes(drop(F.relu(rows), self.dropout, self.training))
-        out = self.steps(start, *self.normalised.of(edge_index, start))
+        out = self.propagated(start, *self.normalised.of(edge_index, start))
         return out if batch is None else global_mean_pool(out, batch)  # type: ignore[no-any-return]
 
-    @abstractmethod
-    def steps(self, start: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+    def propagated(self, start: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
         """H^K [num_nodes, num_classes] from H^0."""
+        rows, layers = start, iter(self.convs)
+        for index in range(self.depth):
+            step = self.step(index)
+            rest = step.start * start + step.kept * rows if step.kept else step.start * start
+            moved = next(layers)(rows, edge_index, edge_weight, rest, step.around)
+            if step.change is None:
+                rows = moved
+                continue
+            change = moved - rows
+            rows = next(layers)(change, edge_index, edge_weight, moved, step.change)
+            self.changed(index, change, edge_index, edge_weight)
+        return rows
+
+    @abstractmethod
+    def step(self, index: int) -> Step:
+        """Factors of a step (from 0)."""
+
+    def changed(self, index: int, change: Tensor, edge_index: Tensor, edge_weight: Tensor) -> None:
+        """Told what the first sum of a step has changed."""

@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dqviz.nn.propagation import Propagation, PropagationSettings
+from dqviz.nn.propagation import Propagation, PropagationSettings, Step
 from dqviz.nn.stack import Kind
 from dqviz.registry import Entry
 
@@ -28,6 +28,8 @@ START = 1e-3
 """lam and s before the first step."""
 RATE = 1e-5
 """eta_s and eta_lam."""
+ROUNDING = 1e-12
+"""With the authors' mu and eta nothing of H is kept; 1 - (1 + 9) 0.1 is not exactly 0 in binary."""
 
 
 class SmpSettings(PropagationSettings):
@@ -41,47 +43,32 @@ class SmpSettings(PropagationSettings):
 
 
 class Smp(Propagation):
-    """Each step is two layers: one sums the rows, the next what the step has changed of them.
-
-    `multiplier` [K]: lam of each step, as the last training pass left it.
-    """
+    """`multiplier` [K]: lam of each step, as the last training pass left it."""
 
     multiplier: Tensor
 
     def __init__(self, num_features: int, num_classes: int, settings: SmpSettings) -> None:
-        super().__init__(num_features, num_classes, settings, layers_a_step=2)
+        super().__init__(num_features, num_classes, settings, two_sums=True)
         self.mu, self.eta, self.alpha = settings.mu, settings.eta, settings.alpha
         self.register_buffer("multiplier", torch.full((settings.layers,), START))
+        self.slack = START
 
-    def steps(self, start: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
-        rows, multiplier = start, Multiplier(self.alpha * edge_weight.numel())
-        for step in range(self.multiplier.numel()):
-            if self.training:
-                self.multiplier[step] = multiplier.value
-            moved = self.convs[2 * step](rows, edge_index, edge_weight, self.rest(rows, start), self.mu * self.eta)
-            change = moved - rows
-            factor = 2 * self.eta * self.multiplier[step].item()
-            rows = self.convs[2 * step + 1](change, edge_index, edge_weight, moved, factor)
-            if self.training:
-                multiplier.follow(roughness(change.detach(), edge_index, edge_weight))
-        return rows
-
-    def rest(self, rows: Tensor, start: Tensor) -> Tensor:
-        """(1 - (1 + mu) eta) H + eta H^0."""
+    def step(self, index: int) -> Step:
         kept = 1 - (1 + self.mu) * self.eta
-        return self.eta * start if abs(kept) < 1e-12 else kept * rows + self.eta * start
+        return Step(
+            around=self.mu * self.eta, start=self.eta, kept=0.0 if abs(kept) < ROUNDING else kept,
+            change=2 * self.eta * self.multiplier[index].item(),
+        )  # fmt: skip
 
-
-class Multiplier:
-    """lam and s of one pass; `allowed` is alpha nnz(A^)."""
-
-    def __init__(self, allowed: float) -> None:
-        self.allowed, self.value, self.slack = allowed, START, START
-
-    def follow(self, energy: float) -> None:
-        """One step of the differential multiplier method; `energy` is tr(G^T L G)."""
-        self.slack += 2 * RATE * self.value * self.slack
-        self.value += RATE * (self.allowed - self.slack**2 - energy)
+    def changed(self, index: int, change: Tensor, edge_index: Tensor, edge_weight: Tensor) -> None:
+        """In training the multiplier of the next step follows: one step of the differential multiplier method."""
+        if not self.training or index + 1 == self.depth:
+            return
+        multiplier = self.multiplier[index].item()
+        self.slack = (START if index == 0 else self.slack) * (1 + 2 * RATE * multiplier)
+        allowed = self.alpha * edge_weight.numel()
+        energy = roughness(change.detach(), edge_index, edge_weight)
+        self.multiplier[index + 1] = multiplier + RATE * (allowed - self.slack**2 - energy)
 
 
 def roughness(x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> float:

@@ -19,8 +19,9 @@ from dqviz.quant.sites import sites_of
 from dqviz.quant.sparse import linear
 from dqviz.quant.where import Site, Where
 
+LINEAR = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE})
 HEAD_SITES: dict[Profile, frozenset[Site]] = {
-    "paper": frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE}),
+    "paper": LINEAR,
     "integer": frozenset({Site.INPUT, Site.WEIGHT}),
 }
 """Sites of a linear layer outside message passing (the classifier of graph tasks)."""
@@ -86,7 +87,7 @@ def quantize(model: nn.Module, method: Method, bits: int | Mapping[str, int], pr
     guard = Guard(method.protection(), method.scene)
     before = leading(model)
     if before:  # their rows are nodes
-        swap(before, 0, maker(method, bits, HEAD_SITES[profile]), guard.add_layer())
+        swap(before, 0, maker(method, bits, LINEAR), guard.add_layer(), own_codes=profile == "integer")
     for layer, conv in enumerate(convs, start=1 if before else 0):
         kind = sites_of(type(conv))
         if kind is None:
@@ -152,10 +153,9 @@ def swap(found: Sequence[Child], layer: int, make: MakeSite, shield: Shield, own
     """Puts a QuantLinear in the place of each."""
     for index, (parent, name, child) in enumerate(found):
         part = part_name(name, index, len(found))
-        # In profile `integer` SAGE's root term reads the codes that entered the layer: no second quantization.
-        skip = {Site.INPUT} if own_codes and part == "root" else set()
+        skip = OWN_CODES.get(part) if own_codes else None
         quantizer = {
-            site: make(Where(layer, part, site), site in skip) for site in (Site.INPUT, Site.WEIGHT, Site.FEATURE)
+            site: make(Where(layer, part, site), site is skip) for site in (Site.INPUT, Site.WEIGHT, Site.FEATURE)
         }
         setattr(parent, name, QuantLinear(child, quantizer[Site.INPUT], quantizer[Site.WEIGHT],
                                           quantizer[Site.FEATURE], shield))  # fmt: skip
@@ -163,6 +163,10 @@ def swap(found: Sequence[Child], layer: int, make: MakeSite, shield: Shield, own
 
 NAMED_PARTS = {"lin_l": "neighbours", "lin_r": "root", "hidden": "hidden", "classes": "classes"}
 """SAGE's two linear layers, and those of an MLP before the propagation: its first one reads the data set's own rows."""
+
+OWN_CODES = {"root": Site.INPUT, "hidden": Site.FEATURE}
+"""Left alone in profile `integer`: SAGE's root term reads the codes that entered the layer, and what leaves the first
+layer of an MLP is quantized where it enters the next: no second quantization."""
 
 
 def part_name(name: str, index: int, count: int) -> str:

@@ -13,6 +13,7 @@ from dqviz.quant import attention, gathered
 from dqviz.quant.guard import Shield
 from dqviz.quant.hooks import EdgeSites, MakeQuantizer, Profile, Sites
 from dqviz.quant.part import Part
+from dqviz.quant.quantizer import Quantizer
 from dqviz.quant.where import Site, Where
 
 
@@ -72,19 +73,23 @@ class WeightedSites(CoefficientSites):
 class PropagationSites(CoefficientSites):
     """A step of propagation: no weight, so the rows that are sent are those that enter.
 
-    In profile `integer` they are quantized once for all edges, as FEATURE; UPDATE is what leaves the step.
+    In profile `integer` they are codes that another layer has left (UPDATE, or FEATURE of the layer before all steps)
+    and keep their grid; where they are a difference they are quantized once for all edges, as FEATURE.
     """
 
     integer = frozenset({Site.FEATURE, Site.NORM, Site.UPDATE})
 
     def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
         super().__init__(layer, profile, make, shield)
-        self.feature = make(Where(layer, "", Site.FEATURE)) if profile == "integer" else None
+        self.feature: Quantizer | None = None
+        self.make, self.layer = make, layer
 
     def attach(self, conv: Any) -> None:
         super().attach(conv)
-        if self.feature is not None:
+        if self.profile == "integer" and getattr(conv, "changes", True):
+            self.feature = self.make(Where(self.layer, "", Site.FEATURE))
             self.feature.fit(self.sent_channels(conv))
+        del self.make
 
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         kwargs = super().propagated(kwargs)
