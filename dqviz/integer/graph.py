@@ -99,6 +99,8 @@ class Prepared:
     matrices: Mapping[str, Csr]
     pool_ptr: Int64 | None
     rows: Mapping[str, Float64] = field(default_factory=dict)
+    told_apart: bool = False
+    """Whether it was said which graph each node is in."""
 
     @property
     def num_entries(self) -> int:

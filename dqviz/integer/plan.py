@@ -10,17 +10,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch_geometric.nn import APPNP
 
 from dqviz.errors import Unavailable
 from dqviz.integer.codes import Grid, grid_of
 from dqviz.integer.epilogue import Requantize, elu_thresholds
 from dqviz.integer.lower import Activation, Affine, End, kind_of, product
+from dqviz.integer.lower.propagation import lower_propagation
 from dqviz.integer.ops import Gemm, Op, Quantize
 from dqviz.integer.pools import FRACTION, FixedPool, Pool
 from dqviz.integer.steps import NodeSteps, steps_of
 from dqviz.quant import QuantLinear, quantizers
 from dqviz.quant.codebook import Codebook
 
+PROPAGATION = "propagation"
 FIXED_STEPS, FINEST = 1024, 2.0**-20
 """Fixed-point steps of a pool in one step of the classifier's input; the finest one with ELU (4 MB of thresholds)."""
 
@@ -60,7 +63,7 @@ class Plan:
 
 
 def plan(model: Any) -> Plan:
-    """The integer program of a stack of layers that `quantize` has changed (GCN, GIN, SAGE; GAT in profile `integer`).
+    """The integer program of layers that `quantize` has changed (GCN, GIN, SAGE, APPNP; GAT, SMP in profile `integer`).
 
     Weights are quantized here once. Raises Unavailable, in one sentence, for a model without quantizers, a layer or an
     activation that has no integer form, or a site of more than 8 bits.
@@ -68,6 +71,10 @@ def plan(model: Any) -> Plan:
     convs: Sequence[nn.Module] = list(getattr(model, "convs", []))
     head: QuantLinear | None = getattr(model, "head", None)
     check(model, convs)
+    if propagates(convs):
+        with torch.no_grad():
+            steps = lower_propagation(model, PROPAGATION)
+        return Plan(PROPAGATION, tuple(steps), skipped_sites(model, steps))
     with torch.no_grad():
         arch, activation = kind_of(convs[0]).arch, activation_of(model)
         first, steps = entry(convs[0])
@@ -93,8 +100,14 @@ def check(model: Any, convs: Sequence[nn.Module]) -> None:
         raise Unavailable("No integer run: the model is not a stack of layers with quantizers.")
     if any(isinstance(q, Codebook) for q in quantizers(model)):
         raise Unavailable("No integer run: messages are codewords, which lie on no grid of integers.")
-    for conv in convs:
-        kind_of(conv)
+    if not propagates(convs):
+        for conv in convs:
+            kind_of(conv)
+
+
+def propagates(convs: Sequence[nn.Module]) -> bool:
+    """Whether the layers are the steps of a propagation, which learn nothing."""
+    return all(isinstance(conv, APPNP) for conv in convs)
 
 
 def activation_of(model: Any) -> Activation:

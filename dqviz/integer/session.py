@@ -36,7 +36,7 @@ class Session:
         matrices = {name: matrix for name, matrix in made.items() if matrix is not None}
         factors = {op.name: op.rows(edges) for op in self.plan.ops}
         rows = {name: factor for name, factor in factors.items() if factor is not None}
-        return Prepared(matrices, pool_ptr(batch, num_nodes), rows)
+        return Prepared(matrices, pool_ptr(batch, num_nodes), rows, batch is not None)
 
     def run(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
         """x [num_nodes, num_features] float32, dense or sparse CSR -> logits [rows, num_classes] float32."""
