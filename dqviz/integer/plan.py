@@ -73,8 +73,8 @@ def plan(model: Any) -> Plan:
     check(model, convs)
     if propagates(convs):
         with torch.no_grad():
-            steps = lower_propagation(model, PROPAGATION)
-        return Plan(PROPAGATION, tuple(steps), skipped_sites(model, steps))
+            program = lower_propagation(model, PROPAGATION)
+        return Plan(PROPAGATION, tuple(program), skipped_sites(model, program))
     with torch.no_grad():
         arch, activation = kind_of(convs[0]).arch, activation_of(model)
         first, steps = entry(convs[0])

@@ -49,7 +49,8 @@ class Propagate(APPNP):  # type: ignore[misc]  # torch_geometric is untyped
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor, rest: Tensor, weight: float) -> Tensor:
         """x, rest [num_nodes, channels], edge_index [2, num_edges], edge_weight [num_edges] -> [num_nodes, channels]"""
-        return rest + weight * self.propagate(edge_index, x=x, edge_weight=edge_weight)
+        total: Tensor = self.propagate(edge_index, x=x, edge_weight=edge_weight)
+        return rest + weight * total
 
 
 class Normalised:
@@ -97,7 +98,7 @@ class Propagation(nn.Module):
         rows = self.hidden(drop(x, self.dropout, self.training))
         start = self.classes(drop(F.relu(rows), self.dropout, self.training))
         out = self.propagated(start, *self.normalised.of(edge_index, start))
-        return out if batch is None else global_mean_pool(out, batch)  # type: ignore[no-any-return]
+        return out if batch is None else global_mean_pool(out, batch)
 
     def propagated(self, start: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
         """H^K [num_nodes, num_classes] from H^0."""

@@ -1,6 +1,6 @@
 """Propagation (APPNP, SMP): an MLP in integers, then sums of codes weighted by quantized coefficients, step by step.
 
-A step M = around A^ H + start H^0 is one exact integer sum and one epilogue with two multipliers; SMP's second sum reads
+A step M = around A^ H + start H^0 is one exact integer sum and an epilogue of two multipliers; SMP's second sum reads
 codes of M - H, which two codes give by an epilogue as well.
 """
 
