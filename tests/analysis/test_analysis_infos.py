@@ -384,7 +384,8 @@ def empty_infos() -> dict[str, Info]:
     return {
         "degree_histogram": analysis.degree_histogram({}), "learning_curves": analysis.learning_curves(nothing),
         "error_by_degree": analysis.error_by_degree(nothing, KEY), "error_parts": analysis.error_parts(nothing, KEY),
-        "gradient_error": analysis.gradient_error(nothing),
+        "gradient_error": analysis.gradient_error(nothing), "depth": analysis.depth([], examples.depth_table, {}),
+        "smoothness_by_layer": analysis.smoothness_by_layer(nothing),
         "widths_by_degree": analysis.widths_by_degree(nothing, KEY),
         "growth": analysis.growth(nothing, KEY), "accuracy_by_degree": analysis.accuracy_by_degree_info(nothing),
         "site_errors": analysis.site_errors(nothing), "site_histogram": analysis.site_histogram(nothing, nothing, KEY),
