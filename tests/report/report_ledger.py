@@ -110,8 +110,8 @@ def smoothness(depth: int, bits: int) -> pd.DataFrame:
     step = np.arange(1, depth + 1)
     energy = 0.5**step
     error = 0.1 * step / bits if bits < 32 else 0.0
-    return pd.DataFrame({"step": step, "energy": energy, "energy_twin": energy, "squares": 1.0, "squares_twin": 1.0,
-                         "change": 0.25, "change_energy": 0.25, "layer_error": error, "multiplier": np.nan})  # fmt: skip
+    table = pd.DataFrame({"step": step, "energy": energy, "energy_twin": energy, "layer_error": error})
+    return table.assign(squares=1.0, squares_twin=1.0, change=0.25, change_energy=0.25, multiplier=np.nan)
 
 
 def trace(epochs: int, bits: int) -> pd.DataFrame:
