@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import plotly.graph_objects as go
 
+from dqviz.analysis.info import Line
 from dqviz.analysis.infos.depth import Depth
 from dqviz.columns import Column
 from dqviz.plots.draw import empty, figure
@@ -18,11 +22,11 @@ PANEL_PX, SMALL_PX = 260, 200
 
 def plot_depth(info: Depth) -> go.Figure:
     """A panel a measure, or one a measure and bit width; depth is on a logarithmic axis."""
-    shown = [panel for name, title, lines, log_y in (
-        ("Test accuracy", Column.TEST_ACCURACY.axis, info.accuracies, False),
-        ("Scale-free energy of the output", ENERGY, info.energies, wide_range(info.energies)),
-        ("Quantization error of the output", ERROR, info.errors, wide_range(info.errors)),
-    ) for panel in titled(name, panels(lines, title, log_y=log_y, degree_x=True, splits=SPLITS))]  # fmt: skip
+    shown = [
+        *measure("Test accuracy", Column.TEST_ACCURACY.axis, info.accuracies, False),
+        *measure("Scale-free energy of the output", ENERGY, info.energies, wide_range(info.energies)),
+        *measure("Quantization error of the output", ERROR, info.errors, wide_range(info.errors)),
+    ]
     if not shown:
         return empty(info.sentence, X_TITLE, Column.TEST_ACCURACY.axis)
     pixels = PANEL_PX if len(shown) <= 3 else SMALL_PX
@@ -30,14 +34,24 @@ def plot_depth(info: Depth) -> go.Figure:
                  shared_xaxes=True)  # fmt: skip
     for row, panel in enumerate(shown, start=1):
         draw_panel(fig, panel, row, pixels)
-        if not panel.log_y:
-            fig.update_yaxes(rangemode="tozero", row=row, col=1)
     _depths(fig, shown)
     return fig
+
+
+def measure(name: str, y_title: str, lines: Sequence[Line], log_y: bool) -> list[Panel]:
+    found = panels(lines, y_title, log_y=log_y, degree_x=True, splits=SPLITS)
+    return titled(name, [_short(replace(panel, from_zero=True)) for panel in found])
+
+
+def _short(panel: Panel) -> Panel:
+    """Labels without the bits that the panel's title tells: "QAT, SMP" below "INT4"."""
+    width = f" {panel.title}" if panel.title else ""
+    return replace(panel, lines=tuple(replace(line, name=line.label.replace(width, "", 1)) for line in panel.lines))
 
 
 def _depths(fig: go.Figure, shown: list[Panel]) -> None:
     """The depths that were trained are the ticks, below every panel: many panels are higher than a screen."""
     depths = sorted({float(x) for panel in shown for line in panel.lines for x in line.x})
-    fig.update_xaxes(type="log", tickvals=depths, ticktext=[f"{depth:g}" for depth in depths], showticklabels=True)
+    fig.update_xaxes(type="log", tickvals=depths, ticktext=[f"{depth:g}" for depth in depths], showticklabels=True,
+                     tickangle=0)  # fmt: skip
     fig.update_xaxes(title=X_TITLE, row=len(shown), col=1)

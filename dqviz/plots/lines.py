@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,13 +24,17 @@ MANY_POINTS = 40
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines that share one pair of axes. `degree_x`: x is logarithmic, with 0 where in-degree 0 stands."""
+    """Lines that share one pair of axes. `degree_x`: x is logarithmic, with 0 where in-degree 0 stands.
+
+    `from_zero`: y begins at 0, unless it is logarithmic.
+    """
 
     lines: tuple[Line, ...]
     y_title: str
     title: str = ""
     log_y: bool = False
     degree_x: bool = False
+    from_zero: bool = False
 
 
 def panels(
@@ -49,7 +53,7 @@ def panels(
     return [Panel(tuple(part), y_title, title, log_y, degree_x) for title, part in found]
 
 
-def titled(name: str, shown: Sequence[Panel]) -> list[Panel]:
+def titled(name: str, shown: Iterable[Panel]) -> list[Panel]:
     """Panels with `name` before their own titles."""
     return [replace(panel, title=", ".join(filter(None, (name, panel.title)))) for panel in shown]
 
@@ -108,6 +112,8 @@ def draw_panel(fig: go.Figure, panel: Panel, row: int, height: float) -> None:
             for line in panel.lines]  # fmt: skip
     direct_labels(fig, ends, pixels, log=(panel.degree_x, panel.log_y), row=row)
     fig.update_yaxes(title=panel.y_title, type="log" if panel.log_y else "linear", row=row, col=1)
+    if panel.from_zero and not panel.log_y:
+        fig.update_yaxes(rangemode="tozero", row=row, col=1)
     if panel.log_y:
         fig.update_yaxes(dtick="D2" if wide_range(panel.lines) else None, exponentformat="power", row=row, col=1)
 
@@ -117,6 +123,7 @@ def _height(panel: Panel) -> float:
     drawn = [part for line in panel.lines for part in (line.y, line.low, line.high)]
     places = [coordinate(float(value), panel.log_y) for part in drawn for value in part]
     known = [place for place in places if np.isfinite(place)]
+    known += [0.0] if panel.from_zero and not panel.log_y else []
     return max(known) - min(known) if known else 0.0
 
 

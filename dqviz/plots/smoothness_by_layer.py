@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -33,11 +35,9 @@ def plot_smoothness_by_layer(info: SmoothnessByLayer) -> go.Figure:
     for row, panel in enumerate(shown, start=1):
         if panel.y_title == ENERGY:
             _twins(fig, panel, info.twins, row)
-        draw_panel(fig, panel, row, PANEL_PX)
+        draw_panel(fig, replace(panel, from_zero=panel.y_title != MULTIPLIER), row, PANEL_PX)
         if panel.y_title == MULTIPLIER:
             zero_line(fig, "y", row=row, col=1)
-        elif not panel.log_y:
-            fig.update_yaxes(rangemode="tozero", row=row, col=1)
     _layers(fig, shown)
     return fig
 
@@ -53,5 +53,5 @@ def _twins(fig: go.Figure, panel: Panel, twins: tuple[Line, ...], row: int) -> N
 def _layers(fig: go.Figure, shown: list[Panel]) -> None:
     """One axis of whole numbers below all panels, with room for markers at both ends."""
     deepest = max(float(np.max(line.x)) for panel in shown for line in panel.lines)
-    fig.update_xaxes(range=[1 - 0.02 * deepest, 1.02 * deepest], dtick=1 if deepest <= 16 else None)
+    fig.update_xaxes(range=[1 - 0.02 * deepest, 1.02 * deepest], dtick=1 if deepest <= 8 else None, tickangle=0)
     fig.update_xaxes(title=X_TITLE, row=len(shown), col=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import streamlit as st
 
@@ -15,16 +15,6 @@ from dqviz.ui.page import Nothing
 from dqviz.ui.store import have, known, studies, study_runs
 
 MOST_LINES = 7  # PAGES.md: at most seven lines in a chart; a person may still choose more
-
-
-class Named(Protocol):
-    """What names a group of seeds (analysis.Identity)."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def arch(self) -> str: ...
-
 
 Record = Mapping[str, Any]
 Grouping = Callable[[Sequence[Record]], Mapping[Any, Sequence[Record]]]
@@ -106,7 +96,7 @@ def choose_runs(
         raise Nothing(f"No finished run of “{names.plain(study.name)}” has what this page shows yet.")
     groups = grouping([row.row() for row in rows.values()])
     options = {who.label: [rows[str(record["run_id"])] for record in found] for who, found in groups.items()}
-    first = list(options) if every else first_family(list(groups))
+    first = list(options) if every else first_family(options)
     with right:
         chosen = pick.pick_many("Runs (each with all its seeds)", "runs", options, first)
     if not chosen:
@@ -114,9 +104,10 @@ def choose_runs(
     return Chosen(study.study_id, study.name, tuple(row for group in chosen for row in group))
 
 
-def first_family(groups: Sequence[Named]) -> list[str]:
-    """The groups of the first architecture, at most seven: colour tells methods, dash tells bits."""
-    return [who.label for who in groups if who.arch == groups[0].arch][:MOST_LINES]
+def first_family(groups: Mapping[str, Sequence[RunRow]]) -> list[str]:
+    """Labels of the groups of the first architecture and depth, at most seven: colour tells methods, dash bits."""
+    families = {label: (rows[0].arch, rows[0].arch_settings.get("layers")) for label, rows in groups.items()}
+    return [label for label, family in families.items() if family == next(iter(families.values()))][:MOST_LINES]
 
 
 def protects(method: str) -> bool:
