@@ -13,15 +13,16 @@ from torch import nn
 
 from dqviz.errors import Unavailable
 from dqviz.integer.codes import Grid, grid_of
+from dqviz.integer.columns import column_grid
 from dqviz.integer.epilogue import Requantize, elu_thresholds
 from dqviz.integer.lower import Activation, Affine, End, kind_of, product
 from dqviz.integer.ops import Gemm, Op, Quantize
 from dqviz.integer.pools import FRACTION, FixedPool, Pool
-from dqviz.integer.rows import Rescale
-from dqviz.integer.steps import NodeSteps, ReachSteps, RowGrids, entry_steps, row_steps
+from dqviz.integer.rows import Rescale, SumRescale
+from dqviz.integer.steps import NodeSteps, ReachSteps, RowGrids, entry_steps, inner_grid
 from dqviz.quant import QuantLinear, quantizers
 from dqviz.quant.codebook import Codebook
-from dqviz.quant.nodewise import NodewiseQuantizer
+from dqviz.quant.nodewise import ReachRows
 
 FIXED_STEPS, FINEST = 1024, 2.0**-20
 """Fixed-point steps of a pool in one step of the classifier's input; the finest one with ELU (4 MB of thresholds)."""
@@ -54,7 +55,7 @@ class Plan:
         found = []
         if self.skipped:
             found = [f"The integer program leaves out the sites {', '.join(self.skipped)}: messages stay in int32."]
-        by_row = [op.grid for op in self.ops if isinstance(op, Rescale)]
+        by_row = [op.grid for op in self.ops if isinstance(op, Rescale | SumRescale)]
         if by_row:
             keys = ", ".join(f"{grid.key} ({grid.bits})" for grid in by_row)
             found.append(f"Rows have bits of their own at {keys}; the run holds all of them at the widest row's bits.")
@@ -93,16 +94,19 @@ def plan(model: Any) -> Plan:
 def entry(conv: nn.Module) -> tuple[Grid, NodeSteps | ReachSteps | None]:
     """The grid of the features that enter the network, and the steps of their rows where they have their own."""
     kind = kind_of(conv)
-    return entry_steps(kind.door(conv)) if kind.scales else (grid_of(kind.door(conv)), None)
+    quantizer = kind.door(conv)
+    if kind.scales or (kind.sums and isinstance(quantizer, ReachRows)):
+        return entry_steps(quantizer)
+    return grid_of(quantizer), None
 
 
 def door_of(conv: nn.Module) -> tuple[Grid, RowGrids | None]:
     """The grid of what enters a further layer, and the grids of its rows where they have their own."""
     kind = kind_of(conv)
     quantizer = kind.door(conv)
-    if kind.scales and isinstance(quantizer, NodewiseQuantizer):
-        return row_steps(quantizer)
-    return grid_of(quantizer), None
+    if kind.sums:
+        return column_grid(quantizer), None
+    return inner_grid(quantizer) if kind.scales else (grid_of(quantizer), None)
 
 
 def check(model: Any, convs: Sequence[nn.Module]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dqviz.integer.codes import Float32, Float64, Grid, grid_of, require_narrow
+from dqviz.integer.codes import Float32, Float64, Grid, Int64, grid_of, require_narrow
 from dqviz.integer.graph import Edges, Features, SparseRows
 from dqviz.quant.folded import NodeQuantizer
 from dqviz.quant.nodewise import NodewiseQuantizer, ReachRows, reach_steps
@@ -38,10 +38,8 @@ class ReachSteps:
 
     def of(self, x: Features) -> Float32:
         """Step of each row [rows] of features."""
-        sparse = isinstance(x, SparseRows)
-        ptr = torch.from_numpy(x.pattern.indptr) if isinstance(x, SparseRows) else None
-        values = torch.from_numpy(np.ascontiguousarray(x.values if isinstance(x, SparseRows) else x))
-        low, high = row_ends(values, ptr if sparse else None)
+        values, ptr = (x.values, torch.from_numpy(x.pattern.indptr)) if isinstance(x, SparseRows) else (x, None)
+        low, high = row_ends(torch.from_numpy(np.ascontiguousarray(values)), ptr)
         found: Float32 = reach_steps(torch.maximum(-low, high).float(), torch.tensor(self.top)).numpy()
         return found
 
@@ -52,10 +50,10 @@ class RowGrids:
 
     quantizer: NodewiseQuantizer
 
-    def of(self, y: Float64) -> tuple[Float32, Float32]:
-        """(step, largest code) of each row [rows] of the real values y that get codes."""
+    def of(self, y: Float64, ptr: Int64 | None = None) -> tuple[Float32, Float32]:
+        """(step, largest code) of each row [rows] of real values y that get codes, or of those stored in CSR rows."""
         with torch.no_grad():
-            step, width = self.quantizer.rows(torch.from_numpy(y), None)
+            step, width = self.quantizer.rows(torch.from_numpy(y), None if ptr is None else torch.from_numpy(ptr))
             return step.numpy().copy(), largest(width.float()).numpy()
 
 
@@ -89,3 +87,8 @@ def row_steps(quantizer: ReachRows | NodewiseQuantizer) -> tuple[Grid, RowGrids 
     zero = 0 if quantizer.signed else -(1 << (bits - 1))
     grid = Grid(1.0, zero, bits, quantizer.key, symmetric=quantizer.signed)
     return grid, None if learned is None else RowGrids(learned)
+
+
+def inner_grid(quantizer: Quantizer) -> tuple[Grid, RowGrids | None]:
+    """The grid of codes made of sums, with the grids of rows where these have learned ones."""
+    return row_steps(quantizer) if isinstance(quantizer, NodewiseQuantizer) else (grid_of(quantizer), None)

@@ -79,7 +79,7 @@ def ended(op: Gemm | Spmm, sums: Affine, end: End) -> list[Op]:
         raise Unavailable(f"No integer run: ELU before site {end.out.key!r}, whose rows have grids of their own.")
     waiting = f"{op.name}/sums"
     rescale = Rescale(f"{op.name}/rows", waiting, op.target, sums.scale, sums.offset, end.activation == "relu",
-                      end.out, end.rows)  # fmt: skip
+                      op.source, end.out, end.rows)  # fmt: skip
     return [replace(op, target=waiting, epilogue=None), rescale]
 
 
@@ -98,6 +98,9 @@ def bias_of(bias: Any, channels: int) -> Float64:
 
 def product(linear: QuantLinear, source: Grid) -> tuple[Weight, Affine]:
     """The weight of a linear layer whose input has grid `source`, and what its sums mean."""
+    if source.columns is not None:
+        raise Unavailable(f"No integer run: columns have grids of their own at site {source.key!r}, and a product "
+                          "cannot absorb their steps.")  # fmt: skip
     weight = quantized_weight(linear)
     channels = linear.out_channels
     scale = source.scale * weight.steps(channels)
