@@ -17,6 +17,10 @@ from dqviz.quant.stepped import largest
 from dqviz.quant.topology import nearest
 
 
+NARROWEST = 2
+"""Bits of codes as kernels hold them."""
+
+
 @dataclass(frozen=True, eq=False)
 class NodeSteps:
     """`known` int64 [groups] ascending indices, `step` float32 [groups]."""
@@ -84,6 +88,7 @@ def row_steps(quantizer: ReachRows | NodewiseQuantizer) -> tuple[Grid, RowGrids 
     learned = quantizer if isinstance(quantizer, NodewiseQuantizer) else None
     spare = 0 if quantizer.signed else 1
     bits = quantizer.qtype.bits if learned is None else int(learned.width.round().max().item()) - spare
+    bits = max(bits, NARROWEST)
     zero = 0 if quantizer.signed else -(1 << (bits - 1))
     grid = Grid(1.0, zero, bits, quantizer.key, symmetric=quantizer.signed)
     return grid, None if learned is None else RowGrids(learned)
