@@ -16,7 +16,6 @@ from dqviz.quant.rows import row_ends
 from dqviz.quant.stepped import largest
 from dqviz.quant.topology import nearest
 
-
 NARROWEST = 2
 """Bits of codes as kernels hold them."""
 

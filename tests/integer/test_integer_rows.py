@@ -14,7 +14,8 @@ from torch import Tensor
 from trained_models import doubled, edges_of
 from variants import REFERENCE, same_everywhere, small_work_is_shared_too
 
-from dqviz import integer
+from dqviz import integer, methods
+from dqviz import nn as archs
 from dqviz.data.task import csr
 from dqviz.errors import Unavailable
 from dqviz.integer.codes import Codes, Grid
@@ -25,7 +26,7 @@ from dqviz.integer.rows import row_codes
 from dqviz.integer.weight import weight_of
 from dqviz.jobs import network
 from dqviz.jobs.network import Network
-from dqviz.quant import quantizers
+from dqviz.quant import quantize, quantizers
 from dqviz.quant.nodewise import NodewiseQuantizer
 from dqviz.spec import Optimizer, RunSpec
 from dqviz.training import train
@@ -48,10 +49,6 @@ def trained(arch: str, epochs: int, bits: int = 4, sites: str = "all") -> Networ
 
 def untrained(arch: str, kind: Any, x: Tensor, edge_index: Tensor, *group: Tensor, sites: str = "all") -> Any:
     """A2Q that has seen x three times in training mode, its pairs unlike each other."""
-    from dqviz import methods
-    from dqviz import nn as archs
-    from dqviz.quant import quantize
-
     torch.manual_seed(0)
     method = methods.make("a2q", {"sites": sites, "pairs": 20})
     if kind == "node":
@@ -85,7 +82,7 @@ def executed(model: Any, x: Tensor, edge_index: Tensor, *group: Tensor) -> tuple
 
 
 def compared(session: Any, frame: Any, model: Any, batch: Batch) -> tuple[float, dict[str, tuple[int, int, int]]]:
-    """Share of rows of the same class as in float64, and by operation (codes that differ, codes, largest difference)."""
+    """Share of rows of the same class as in float64; by operation codes that differ, codes, largest difference."""
     with torch.no_grad():
         model(*batch.inputs)  # GCN: `doubled` keeps the normalisation of float32
     fake, seen = record(doubled(model), replace(batch, x=batch.x.double()))

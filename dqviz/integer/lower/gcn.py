@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from dqviz.integer.codes import Grid, grid_of, require_narrow
 from dqviz.integer.columns import column_grid
 from dqviz.integer.lower.base import Affine, End, Lowered, bias_of, ended, product
