@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,7 @@ def row_steps(quantizer: ReachRows | NodewiseQuantizer) -> tuple[Grid, RowGrids 
     bits = max(bits, NARROWEST)
     zero = 0 if quantizer.signed else -(1 << (bits - 1))
     grid = Grid(1.0, zero, bits, quantizer.key, symmetric=quantizer.signed)
-    return grid, None if learned is None else RowGrids(learned)
+    return grid, None if learned is None else RowGrids(deepcopy(learned))  # a run leaves the model as it is
 
 
 def inner_grid(quantizer: Quantizer) -> tuple[Grid, RowGrids | None]:
