@@ -289,6 +289,17 @@ def test_the_space_names_settings_that_the_method_has(method: str) -> None:
     assert set(space.space().methods.get(method, space.Part()).method) <= set(METHODS[method].settings.model_fields)
 
 
+def test_settings_of_a_data_set_are_searched_where_it_has_them() -> None:
+    """A2Q's authors take features of 0 and 1; a search may do so too, and its cell tells presets."""
+    part = space.part_of("a2q", "cora")
+    assert space.starts(part)[0]["dataset.row_normalize"] is True
+    assert space.starts(part)[1]["dataset.row_normalize"] is False
+    assert "dataset.row_normalize" not in space.part_of("a2q", "karate").knobs()
+    assert all(not space.part_of(method, "cora").dataset for method in METHODS.names() if method != "a2q")
+    chosen = {"dataset_settings": {"row_normalize": False}}
+    assert plan("a2q", dataset="cora").spec(chosen, 1000).dataset_settings == {"row_normalize": False}
+
+
 def test_a_method_without_an_entry_gets_the_shared_space(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = space.Space(shared=space.space().shared)
     monkeypatch.setattr(space, "space", lambda: bare)
