@@ -114,6 +114,7 @@ def branches_of(book: Codebook) -> Tensor:
 @every
 def test_gradients_reach_every_weight(arch: str, method: str, kind: str, profile: str) -> None:
     model = trained(arch, method, kind, profile).train()
+    set_state(model, "search")  # bits that a site chooses learn too; to all others it is "on"
     model.zero_grad()
     torch.manual_seed(0)
     for _ in range(4 if method.startswith("nqat") else 1):  # chance may leave all of a small weight unquantized
