@@ -12,9 +12,10 @@ the published penalty.
 Different from the authors' code: their penalty is kilobytes, so that lambda depends on the data set (they take -1e-8,
 0.1 and 1); here it is a mean, of 1 where all values take 8 bits. They train the network of the chosen widths anew, in
 float and then quantized; here it goes on from the search. Theirs is NAdam, with weight decay on theta; here as
-everywhere Adam, without. Ranges are observed as in `qat`, theirs are the first batch's. `mask`: Degree-Quant's protection, as in
-their "MixQ + DQ". Reported mean bits weigh values, theirs weigh tensors. Source: Moustafa, Kriege, Gansterer, ICDE 2025
-(arXiv 2505.09361), and the authors' code.
+everywhere Adam, without. Ranges are observed as in `qat`, theirs are the first batch's. Reported mean bits weigh
+values, theirs weigh tensors. `mask`: Degree-Quant's protection, as in their "MixQ + DQ". `follow: error`, which is not
+theirs: theta follows the error of its own site, so that the loss is L_task + sum_t n_t (error_t + lambda E_t / 8) / n.
+Source: Moustafa, Kriege, Gansterer, ICDE 2025 (arXiv 2505.09361), and the authors' code.
 """
 
 from __future__ import annotations
@@ -44,12 +45,17 @@ class MixqSettings(RangeSettings):
 
     ascending: ClassVar[tuple[tuple[str, str], ...]] = (("p_min", "p_max"),)
     penalty: float = Field(
-        default=0.1, ge=0, le=1000, description="Weight lambda of the mean expected bits, relative to 8, in the loss."
+        default=0.05, ge=0, le=1000, description="Weight lambda of the mean expected bits, relative to 8, in the loss."
     )
     search: float = Field(
         default=0.5, ge=0, lt=1, description="Share of the epochs in which bits are learned; then they are fixed."
     )
-    bits_lr: float = Field(default=0.01, gt=0, le=1, description="Learning rate of theta, which bits are chosen by.")
+    follow: Literal["auto", "loss", "error"] = Field(
+        default="auto",
+        description="What bits follow beside their size: the loss, as published, or their site's own relative error; "
+        "auto is error on node tasks and loss on graph tasks.",
+    )
+    bits_lr: float = Field(default=0.05, gt=0, le=1, description="Learning rate of theta, which bits are chosen by.")
     mask: Literal["none", "layer", "forward"] = Field(
         default="none",
         description="Degree-Quant's protection of nodes: none, drawn for each layer, or once for a forward pass.",
@@ -67,7 +73,13 @@ class MixQ(Method):
         if bits >= FLOAT_BITS:
             return super().quantizer(where, bits)
         signed = where.site not in NEVER_NEGATIVE
-        return MixedQuantizer(widths_of(bits), signed, self.observer, self.settings.gradient)
+        return MixedQuantizer(widths_of(bits), signed, self.observer, self.settings.gradient, self.by_error)
+
+    @property
+    def by_error(self) -> bool:
+        """A node task's graph is known before its sites are made."""
+        follow = self.settings.follow
+        return self.scene.num_nodes > 0 if follow == "auto" else follow == "error"
 
     def observer(self, bits: int) -> Observer:
         s = self.settings
@@ -86,13 +98,17 @@ class MixQ(Method):
         )
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """lambda times the mean expected bits over all values that the last pass met, relative to 8."""
+        """Mean over all values that the last pass met: lambda expected bits / 8, and the error that bits follow."""
         sites = [q for q in quantizers(model) if isinstance(q, MixedQuantizer) and q.searches and q.values]
-        if not sites or self.settings.penalty == 0:
+        if not sites:
             return None
-        weights = [q.values * q.expected_bits() for q in sites]
-        bits = sum(weights[1:], weights[0]) / sum(q.values for q in sites)
-        return self.settings.penalty * bits / MOST_BITS
+        terms = [q.values * self.cost(q) for q in sites]
+        return sum(terms[1:], terms[0]) / sum(q.values for q in sites)
+
+    def cost(self, site: MixedQuantizer) -> Tensor:
+        """Of one value of a site, 0-dimensional."""
+        size = self.settings.penalty * site.expected_bits() / MOST_BITS
+        return size + site.expected_error() if site.by_error else size
 
     def parameter_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """theta has a learning rate of its own and no weight decay."""

@@ -8,6 +8,14 @@ Gradients: dx^/dx = sum_b w_b (that of Q_b, ste or gc), dx^/dtheta_b = w_b (Q_b(
 searches is its expected bits sum_b w_b b. In evaluation, and when the search is over, a site is one plain affine grid,
 so that it runs in integer arithmetic as any other.
 
+`by_error`: theta follows the site's own error in place of the loss, the expected sum_b w_b e_b of
+
+    e_b = ||Q_b(x) - x||^2 / ||x||^2                                  over the pass, protected rows counting as exact
+
+because where few nodes are labelled (140 of Cora's 2708) a network fits them at any width, and the loss does not tell
+the widths apart; A2Q lets its bits follow a local error for the same reason (arXiv 2302.00193). This is not in the
+MixQ paper.
+
 theta starts at softmax(softmax(bits)), which all but leaves the widths alike and puts the widest first, as in the
 authors' code. HGQ (Sun et al. 2024, arXiv 2405.00645) learns a real number of bits instead, with the gradient of a
 rounding error that halves with each bit; with few widths that hardware has, the mixture needs no such model.
@@ -37,20 +45,24 @@ def widths_of(most: int) -> tuple[int, ...]:
 
 
 class MixedQuantizer(Quantizer):
-    """A site of several widths. `theta` [widths]; `values`: how many it saw in the last pass of the search.
+    """A site of several widths. `theta` [widths]; of the last pass of the search `values`, how many there were, and,
+    where theta follows them, `errors` [widths].
 
     `qtype`, `qparams` and all that follows from them are those of the width of the largest theta. `observer` is that
     of the widest, `narrower` holds those of the others.
     """
 
     def __init__(
-        self, widths: tuple[int, ...], signed: bool, observer: Callable[[int], Observer], gradient: Gradient
-    ) -> None:
+        self, widths: tuple[int, ...], signed: bool, observer: Callable[[int], Observer], gradient: Gradient,
+        by_error: bool = False,
+    ) -> None:  # fmt: skip
         self.qtypes = tuple(QType(bits, signed) for bits in widths)
         super().__init__(self.qtypes[-1], observer(widths[-1]), gradient)
         self.narrower = nn.ModuleList(observer(bits) for bits in widths[:-1])
         self.theta = nn.Parameter(torch.tensor(widths).float().softmax(0).softmax(0))
+        self.by_error = by_error
         self.values = 0
+        self.errors = torch.zeros(len(widths))
 
     @property
     def chosen(self) -> int:
@@ -86,6 +98,10 @@ class MixedQuantizer(Quantizer):
         """sum_b softmax(theta)_b b, 0-dimensional."""
         return (self.theta.softmax(0) * torch.tensor([float(one.bits) for one in self.qtypes])).sum()
 
+    def expected_error(self) -> Tensor:
+        """sum_b softmax(theta)_b e_b of the last pass, 0-dimensional."""
+        return (self.theta.softmax(0) * self.errors).sum()
+
     def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
         """When the search is over, the chosen width alone."""
         observers = self.observers
@@ -96,10 +112,20 @@ class MixedQuantizer(Quantizer):
         if not self.searches:
             return super().fake_quantized(x, protected, ptr)
         self.values = x.numel()
-        shares = self.theta.softmax(0).unbind()
-        out = torch.zeros_like(x)
-        for share, qtype, observer in zip(shares, self.qtypes, self.observers, strict=True):
-            params = scale_zero_point(*observer.range(), qtype)
-            out = out + share * fake_quantize(x, params, qtype, self.gradient, protected)
+        parts = [
+            fake_quantize(x, scale_zero_point(*observer.range(), qtype), qtype, self.gradient, protected)
+            for qtype, observer in zip(self.qtypes, self.observers, strict=True)
+        ]
+        shares = self.theta.softmax(0)
+        if self.by_error:
+            self.errors, shares = relative_errors(x, parts), shares.detach()
+        out = sum((share * part for share, part in zip(shares[1:], parts[1:], strict=True)), shares[0] * parts[0])
         # shares add up to 1 only nearly; a protected value is the untouched value
         return out if protected is None else torch.where(protected.mask(x), x, out)
+
+
+@torch.no_grad()
+def relative_errors(x: Tensor, parts: list[Tensor]) -> Tensor:
+    """||part - x||^2 / ||x||^2 of each part [parts]; 0 where x is 0 throughout."""
+    energy = x.square().sum().clamp(min=torch.finfo(torch.float32).tiny)
+    return torch.stack([(part - x).square().sum() / energy for part in parts])
