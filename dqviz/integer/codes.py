@@ -68,8 +68,13 @@ def require_narrow(quantizer: Quantizer) -> None:
 
 
 def grid_of(quantizer: Quantizer) -> Grid:
-    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and for rows of different grids."""
+    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and where values share no even grid."""
     require_narrow(quantizer)
+    if quantizer.own_levels:
+        raise Unavailable(f"No integer run: levels are not evenly spaced at site {quantizer.key!r}.")
+    if quantizer.own_columns:
+        raise Unavailable(f"No integer run: columns have grids of their own at site {quantizer.key!r}, and a product "
+                          "sums over columns.")  # fmt: skip
     if quantizer.own_rows:
         raise Unavailable(f"No integer run: rows have grids of their own at site {quantizer.key!r}, and nothing "
                           "there can absorb their steps.")  # fmt: skip

@@ -38,6 +38,7 @@ class Quantizer(nn.Module):
 
     own_rows = False
     own_columns = False
+    own_levels = False
     only_clipped: frozenset[str] = frozenset()
 
     def __init__(self, qtype: QType, observer: Observer, gradient: Gradient = "ste") -> None:
@@ -53,7 +54,7 @@ class Quantizer(nn.Module):
         self.edges: Tensor | None = None
 
     def fit(self, channels: int) -> None:
-        """Told once, before any value comes, how many output columns the site has."""
+        """Told once, before any value comes, how many columns the site has."""
 
     def qparams(self) -> QParams:
         """Step and zero point of the range observed so far."""
