@@ -68,7 +68,7 @@ def require_narrow(quantizer: Quantizer) -> None:
 
 
 def grid_of(quantizer: Quantizer) -> Grid:
-    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and where values share no even grid."""
+    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and without one even grid for all."""
     require_narrow(quantizer)
     if quantizer.own_levels:
         raise Unavailable(f"No integer run: levels are not evenly spaced at site {quantizer.key!r}.")

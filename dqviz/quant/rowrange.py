@@ -4,9 +4,9 @@
 
 each range widened to hold 0. A row of a feature matrix is a node; a row of a weight [out_channels, in_channels] is an
 output column of the product, so that x W has one scale for each row of x times one for each column of W
-("vector-wise"). A hub then stretches no other node's range, and nothing lies outside of a range: the gradient passes straight through.
-A prediction for a node depends on no other node's values. Steps of single rows are not folded into anything, so there
-is no integer run (`topgq` folds steps of nodes). Source: Dettmers et al., NeurIPS 2022 (arXiv 2208.07339), there
+("vector-wise"). A hub then stretches no other node's range, and nothing lies outside of a range: the gradient passes
+straight through. Steps of single rows are not folded into anything, so there is no integer run (`topgq` folds steps of
+nodes). Source: Dettmers et al., NeurIPS 2022 (arXiv 2208.07339), there
 symmetric; weights by output channel: Krishnamoorthi 2018 (arXiv 1806.08342).
 """
 

@@ -15,6 +15,7 @@ from methods_examples import (
     build,
     classes,
     combinations,
+    make,
     only_nodes,
     protect_everything,
     steps,
@@ -118,7 +119,9 @@ def test_gradients_reach_every_weight(arch: str, method: str, kind: str, profile
     model.zero_grad()
     torch.manual_seed(0)
     for _ in range(4 if method.startswith("nqat") else 1):  # chance may leave all of a small weight unquantized
-        F.cross_entropy(model(*batch(kind)), classes(kind)).backward()
+        loss = F.cross_entropy(model(*batch(kind)), classes(kind))
+        penalty = make(method).penalty(model)
+        (loss if penalty is None else loss + penalty).backward()
     clipped = {id(getattr(q, name)) for q in quantizers(model) for name in q.only_clipped}
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
