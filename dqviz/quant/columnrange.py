@@ -24,16 +24,16 @@ from dqviz.quant.rows import on_grid, rows_grid
 
 
 class ColumnRange(Quantizer):
-    """A grid of each column. `lo`, `hi` [channels]; `momentum` 0: running extremes; `share` clipped at each end."""
+    """A grid of each column. `lo`, `hi` [channels]; `momentum` 0: running extremes; `clipped`: the share beyond each end."""
 
     own_columns = True
     lo: Tensor
     hi: Tensor
     seen: Tensor
 
-    def __init__(self, qtype: QType, momentum: float = 0.0, share: float = 0.0) -> None:
+    def __init__(self, qtype: QType, momentum: float = 0.0, clipped: float = 0.0) -> None:
         super().__init__(qtype, RunningMinMax())
-        self.momentum, self.share = momentum, share
+        self.momentum, self.clipped = momentum, clipped
         self.columns: Tensor | None = None
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
         self.fit(1)
@@ -62,7 +62,7 @@ class ColumnRange(Quantizer):
             return
         values = shown(x, protected).float()
         if self.columns is None:
-            lo, hi = column_ends(values.reshape(values.size(0), -1), self.share)
+            lo, hi = column_ends(values.reshape(values.size(0), -1), self.clipped)
         else:
             none = torch.zeros_like(self.lo)
             lo, hi = (none.scatter_reduce(0, self.columns, values, end) for end in ("amin", "amax"))
