@@ -173,4 +173,3 @@ def test_on_cora_different_bits_run_in_integers_as_they_were_trained(arch: str, 
         expected = model(graph.x, graph.edge_index)
     found = integer.Session(integer.plan(model)).run(graph.x, graph.edge_index)
     assert torch.equal(found.argmax(1), expected.argmax(1))
-
