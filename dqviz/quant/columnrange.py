@@ -24,7 +24,7 @@ from dqviz.quant.rows import on_grid, rows_grid
 
 
 class ColumnRange(Quantizer):
-    """A grid of each column. `lo`, `hi` [channels]; `momentum` 0: running extremes; `clipped`: share beyond each end."""
+    """A grid a column. `lo`, `hi` [channels]; `momentum` 0: running extremes. `clipped`: share beyond each end."""
 
     own_columns = True
     lo: Tensor
