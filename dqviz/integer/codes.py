@@ -91,7 +91,7 @@ def require_narrow(quantizer: Quantizer) -> None:
 
 
 def grid_of(quantizer: Quantizer) -> Grid:
-    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and for rows of different grids."""
+    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and without one even grid for all."""
     require_narrow(quantizer)
     if quantizer.own_rows:
         raise Unavailable(f"No integer run: rows have grids of their own at site {quantizer.key!r}, and nothing "
@@ -99,6 +99,8 @@ def grid_of(quantizer: Quantizer) -> Grid:
     if quantizer.own_columns:
         raise Unavailable(f"No integer run: columns have grids of their own at site {quantizer.key!r}, and nothing "
                           "there can absorb their steps.")  # fmt: skip
+    if quantizer.own_levels:
+        raise Unavailable(f"No integer run: levels are not evenly spaced at site {quantizer.key!r}.")
     qtype = quantizer.qtype
     scale, zero_point = quantizer.qparams()
     shift = 0 if qtype.signed else 1 << (qtype.bits - 1)
