@@ -107,6 +107,9 @@ class PropagationSites(CoefficientSites):
     def sent_channels(self, conv: Any) -> int:
         return int(conv.channels)
 
+    def left_channels(self, conv: Any) -> int:
+        return int(conv.channels)
+
 
 class AttentionSites(EdgeSites):
     """GAT: the vector a, the logits before LeakyReLU and softmax; the softmax itself stays in float."""
