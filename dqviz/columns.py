@@ -111,6 +111,17 @@ class Column(StrEnum):
     GRADIENT_ERROR = "gradient_error", "Relative error of the gradient"
     GRADIENT_NORM = "gradient_norm", "Length of the gradient against quantizers off"
 
+    # smoothness by layer; H: rows that leave a layer, L = I - A^ with the symmetric normalisation and self-loops
+    STEP = "step", "Layer or propagation step"
+    ENERGY = "energy", "Dirichlet energy tr(H^T L H)"
+    ENERGY_TWIN = "energy_twin", "Dirichlet energy, quantizers off"
+    SQUARES = "squares", "Sum of squares tr(H^T H)"
+    SQUARES_TWIN = "squares_twin", "Sum of squares, quantizers off"
+    CHANGE = "change", "Change to the layer before, squared, against its sum of squares"
+    CHANGE_ENERGY = "change_energy", "Dirichlet energy of the change to the layer before"
+    LAYER_ERROR = "layer_error", "Relative error of the layer's rows"
+    MULTIPLIER = "multiplier", "Multiplier of the smoothness constraint"
+
     # accuracy by degree
     ACCURACY = "accuracy", "Accuracy", "share"
     ACCURACY_LO = "accuracy_lo", "Accuracy, 95 % interval from", "share"
@@ -200,6 +211,8 @@ TABLES["ranges"] = (C.ORDER, *_WHERE, C.BITS, C.SIGNED, C.LO, C.HI, C.SCALE, C.Z
                     C.VALUES_MAX, C.CLIPPED_SHARE, C.LEVELS_TOTAL, C.LEVELS_USED, C.ENTROPY_BITS, C.MSE,
                     C.SQNR_DB, C.RMSE_SCALE)  # fmt: skip
 TABLES["widths"] = (*_WHERE, *_BIN, C.MEAN_BITS, C.MEAN_STEP)
+TABLES["smoothness"] = (C.STEP, C.ENERGY, C.ENERGY_TWIN, C.SQUARES, C.SQUARES_TWIN, C.CHANGE, C.CHANGE_ENERGY,
+                        C.LAYER_ERROR, C.MULTIPLIER)  # fmt: skip
 TABLES["latency"] = (C.OP, C.BACKEND, C.PRECISION, C.GRAPH, C.NUM_NODES, C.NUM_EDGES, C.FEATURES, C.THREADS,
                      C.MEDIAN_MS, C.P10_MS, C.P90_MS, C.REPEATS, C.EXACT, C.BYTES_MOVED, C.SIZE_BYTES, C.FEATURE_BYTES,
                      C.ACCURACY)  # fmt: skip

@@ -63,9 +63,18 @@ def accuracy() -> None:
     ui.show(*drawn, "accuracy-by-degree", ("flip", "in-degree"))
 
 
+def depth() -> None:
+    ui.show(*ui.kept(chosen, deep), "depth", ("seeds", "scale-free energy", "relative error"))
+
+
+def deep() -> Any:
+    info = analysis.depth(rows, ui.tables(chosen.rows, "smoothness"), ui.defaults("arch", "layers"))
+    return plots.plot_depth(info), info
+
+
 with ui.page("compare"):
     chosen = ui.choose_runs(analysis.seeds_by_variant, every=True)
     rows = ui.kept(chosen, costed)
     main()
     ui.show_tabs({"Paired differences": differences, "Accuracy against cost": pareto, "Accuracy by degree": accuracy,
-                  "One site at fewer bits": one_site})  # fmt: skip
+                  "One site at fewer bits": one_site, "Depth": depth})  # fmt: skip

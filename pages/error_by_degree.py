@@ -44,6 +44,12 @@ def sites() -> None:
     ui.show(*drawn, "site-errors", ("local error", "accumulated error", "relative error"))
 
 
+def smoothness() -> None:
+    runs = ui.beside_full_precision(chosen.having("smoothness"), "smoothness")
+    drawn = draw(runs, analysis.smoothness_by_layer, plots.plot_smoothness_by_layer, "smoothness")
+    ui.show(*drawn, "smoothness", ("scale-free energy", "change by layer", "relative error", "multiplier"))
+
+
 def worst() -> None:
     run = ui.choose_run(chosen)
     info = analysis.worst_nodes(ui.read_table(run, "nodes"), site, 20, kind)
@@ -66,4 +72,5 @@ with ui.page("error_by_degree"):
         metric = ui.choose_metric()
     main()
     ui.show_tabs({"Rounding and clipping": parts, "Growth": growth, "Accuracy and flips": accuracy,
-                  "Gradient": gradient, "All sites": sites, "Worst nodes": worst})  # fmt: skip
+                  "Gradient": gradient, "Smoothness": smoothness, "All sites": sites,
+                  "Worst nodes": worst})  # fmt: skip

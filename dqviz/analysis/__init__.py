@@ -9,6 +9,7 @@ from dqviz.analysis.infos.aggregation_growth import aggregation_growth
 from dqviz.analysis.infos.compare_table import compare_table
 from dqviz.analysis.infos.degree_bands import degree_bands
 from dqviz.analysis.infos.degree_histogram import degree_histogram
+from dqviz.analysis.infos.depth import depth
 from dqviz.analysis.infos.error_by_degree import error_by_degree
 from dqviz.analysis.infos.error_parts import error_parts
 from dqviz.analysis.infos.gradient_error import gradient_error
@@ -31,6 +32,7 @@ from dqviz.analysis.infos.roofline import roofline
 from dqviz.analysis.infos.scale_curve import scale_curve
 from dqviz.analysis.infos.site_errors import site_errors
 from dqviz.analysis.infos.site_histogram import site_histogram
+from dqviz.analysis.infos.smoothness_by_layer import smoothness_by_layer
 from dqviz.analysis.infos.widths_by_degree import widths_by_degree
 from dqviz.analysis.infos.worst_nodes import worst_nodes
 from dqviz.analysis.protection import protection
@@ -48,6 +50,7 @@ __all__ = [
     "compare_table",
     "degree_bands",
     "degree_histogram",
+    "depth",
     "error_by_degree",
     "error_parts",
     "gradient_error",
@@ -76,6 +79,7 @@ __all__ = [
     "seeds_by_variant",
     "site_errors",
     "site_histogram",
+    "smoothness_by_layer",
     "widths_by_degree",
     "worst_nodes",
 ]

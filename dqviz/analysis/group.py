@@ -107,8 +107,8 @@ def seeds_by_variant(rows: Sequence[Row]) -> dict[Identity, list[Row]]:
     """Rows of each configuration in order of first appearance, labels made distinct.
 
     Architecture, data set and profile join the label only where the rows differ in them, and so do settings of the
-    method. A seed that still occurs twice comes from settings that are not in the rows (such as the learning rate); the
-    second is a group of its own, marked "(2)".
+    method and of the architecture. A seed that still occurs twice comes from settings that are not in the rows (such as
+    the learning rate); the second is a group of its own, marked "(2)".
     """
     found: dict[Identity, list[Row]] = {}
     for row, variant in zip(rows, told_apart(rows), strict=True):
@@ -118,14 +118,20 @@ def seeds_by_variant(rows: Sequence[Row]) -> dict[Identity, list[Row]]:
             copy += 1
             variant = replace(plain, label=f"{plain.label} ({copy})")
         found.setdefault(variant, []).append(row)
-    several = [name for name in ("arch", "dataset", "profile") if len({getattr(v, name) for v in found}) > 1]
-    return {_full_label(variant, several): members for variant, members in found.items()}
+    names = dict(zip(found, full_labels(list(found)), strict=True))
+    return {names[variant]: members for variant, members in found.items()}
+
+
+def full_labels(variants: Sequence[Identity]) -> list[Identity]:
+    """`variants` with what else they differ in added to their labels."""
+    several = [name for name in ("arch", "dataset", "profile") if len({getattr(v, name) for v in variants}) > 1]
+    return [_full_label(variant, several) for variant in variants]
 
 
 def told_apart(rows: Sequence[Row]) -> list[Identity]:
-    """The variant of each row; where those of one variant differ in settings of the method, the label names them.
+    """The variant of each row; where those of one variant differ in settings, the label names them.
 
-    "QAT INT8 (observer mom)" beside "QAT INT8", which left it at its default.
+    "QAT INT8 (observer mom)" beside "QAT INT8", which left it at its default; "QAT INT8 (layers 64)".
     """
     variants, settings = [variant_of(row) for row in rows], [settings_of(row) for row in rows]
     found: dict[Identity, list[dict[str, str]]] = {}
@@ -141,9 +147,10 @@ def _differing(several: Sequence[Mapping[str, str]]) -> set[str]:
 
 
 def settings_of(row: Row) -> dict[str, str]:
-    """Settings of the method that were set, as text."""
-    settings = row.get("method_settings")
-    return {str(name): str(value) for name, value in settings.items()} if isinstance(settings, Mapping) else {}
+    """Settings of the method and of the architecture that were set, as text. No name stands in both."""
+    found = [row.get(kind) for kind in ("arch_settings", "method_settings")]
+    return {str(name): str(value) for settings in found if isinstance(settings, Mapping)
+            for name, value in settings.items()}  # fmt: skip
 
 
 def _with_settings(variant: Identity, own: Mapping[str, str], named: set[str]) -> Identity:
@@ -166,14 +173,15 @@ def group_runs(rows: Sequence[Row], table: Callable[[str], pd.DataFrame | None])
     """
     groups = []
     for variant, members in seeds_by_variant(rows).items():
-        found = [(int(row.get("seed") or 0), frame) for row in members if (frame := _read(table, row)) is not None]
+        found = [(int(row.get("seed") or 0), frame) for row in members if (frame := read_table(table, row)) is not None]
         if found:
             seeds, frames = zip(*found, strict=True)
             groups.append(Group(**vars(variant), seeds=seeds, frames=frames))
     return groups
 
 
-def _read(table: Callable[[str], pd.DataFrame | None], row: Row) -> pd.DataFrame | None:
+def read_table(table: Callable[[str], pd.DataFrame | None], row: Row) -> pd.DataFrame | None:
+    """A run's table; None where it is missing or empty."""
     try:
         frame = table(str(row[Column.RUN_ID.value]))
     except (KeyError, FileNotFoundError):

@@ -20,6 +20,7 @@ from dqviz.jobs.network import Network
 from dqviz.jobs.nodes import neighbourhoods, node_table
 from dqviz.jobs.provenance import provenance
 from dqviz.jobs.sizes import sizes
+from dqviz.jobs.smoothness import smoothness
 from dqviz.jobs.views import site_views
 from dqviz.quant import twin
 from dqviz.runs.job import Job
@@ -63,6 +64,7 @@ def results(job: Job, spec: RunSpec, net: Network, trained: Trained) -> dict[str
     test, test_twin = test_scores(net, spec)
     logits, twin_logits, traced = trace(net.model, batch)
     weighed = sizes([recorded for recorded, _ in traced], batch.x)  # before another graph passes: bits may follow it
+    write(job, "smoothness", smoothness(net.model, traced, batch))
     as_integers = integer_run(net.model, batch)
     integer_classes = None if as_integers.logits is None else as_integers.logits.argmax(1)
     nodes = node_table(net.task, batch, net.method, net.model.guard, {  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from dqviz.plots.aggregation_growth import plot_aggregation_growth
 from dqviz.plots.compare import plot_compare_table, plot_paired_differences, plot_pareto
 from dqviz.plots.degree_bands import plot_degree_bands
 from dqviz.plots.degree_histogram import plot_degree_histogram
+from dqviz.plots.depth import plot_depth
 from dqviz.plots.error_by_degree import plot_error_by_degree
 from dqviz.plots.error_parts import plot_error_parts
 from dqviz.plots.gradient_error import plot_gradient_error
@@ -23,6 +24,7 @@ from dqviz.plots.roofline import plot_roofline
 from dqviz.plots.scale_curve import plot_scale_curve
 from dqviz.plots.site_histogram import plot_site_histogram
 from dqviz.plots.sites import plot_levels_used, plot_site_errors
+from dqviz.plots.smoothness_by_layer import plot_smoothness_by_layer
 from dqviz.plots.widths_by_degree import plot_widths_by_degree
 from dqviz.plots.worst_nodes import plot_worst_nodes
 
@@ -33,6 +35,7 @@ __all__ = [
     "plot_compare_table",
     "plot_degree_bands",
     "plot_degree_histogram",
+    "plot_depth",
     "plot_error_by_degree",
     "plot_error_parts",
     "plot_gradient_error",
@@ -54,6 +57,7 @@ __all__ = [
     "plot_scale_curve",
     "plot_site_errors",
     "plot_site_histogram",
+    "plot_smoothness_by_layer",
     "plot_widths_by_degree",
     "plot_worst_nodes",
     "style",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import plotly.graph_objects as go
 
 from dqviz.analysis.infos.gradient_error import GradientError
 from dqviz.columns import Column
 from dqviz.plots.by_degree import degree_figure
 from dqviz.plots.draw import empty, zero_line
-from dqviz.plots.lines import panels, wide_range
+from dqviz.plots.lines import panels, titled, wide_range
 
 COSINE = "Cosine (1 = same direction)"
 ERROR = "Relative error (‖g − g₀‖ / ‖g₀‖)"
@@ -22,8 +20,7 @@ def plot_gradient_error(info: GradientError) -> go.Figure:
     below = panels(info.errors, ERROR, degree_x=True, log_y=wide_range(info.errors))
     if not top:
         return empty(info.sentence, Column.DEGREE.axis, COSINE)
-    shown = [replace(p, title=f"Direction{f', {p.title}' if p.title else ''}") for p in top]
-    shown += [replace(p, title=f"Relative error{f', {p.title}' if p.title else ''}") for p in below]
+    shown = [*titled("Direction", top), *titled("Relative error", below)]
     fig = degree_figure(shown, info.nodes, panel_px=230)
     for row, panel in enumerate(shown, start=1):
         if panel.y_title == COSINE:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import plotly.graph_objects as go
 
+from dqviz.analysis.group import bits_label
 from dqviz.analysis.info import Line
 from dqviz.analysis.view import Floats
 from dqviz.plots.draw import Label, coordinate, direct_labels, shifted
@@ -23,7 +24,7 @@ MANY_POINTS = 40
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines that share one pair of axes."""
+    """Lines that share one pair of axes. `degree_x`: x is logarithmic, with 0 where in-degree 0 stands."""
 
     lines: tuple[Line, ...]
     y_title: str
@@ -32,16 +33,25 @@ class Panel:
     degree_x: bool = False
 
 
-def panels(lines: Sequence[Line], y_title: str, *, log_y: bool = False, degree_x: bool = False) -> list[Panel]:
-    """One panel, or small multiples of at most seven lines: by architecture, data set, profile, bits or method.
+def panels(
+    lines: Sequence[Line], y_title: str, *, log_y: bool = False, degree_x: bool = False, splits: Sequence[str] = SPLITS
+) -> list[Panel]:
+    """One panel, or small multiples of at most seven lines: by the first of `splits` that gives them.
 
     Lines that would look the same, because only settings of the method tell them apart, stand in panels of their own.
     """
     drawn = [line for line in lines if line.finite.any()]
     found = [
-        (", ".join(filter(None, (own, title))), part) for own, some in _apart(drawn) for title, part in _split(some)
+        (", ".join(filter(None, (own, title))), part)
+        for own, some in _apart(drawn)
+        for title, part in _split(some, splits)
     ]
     return [Panel(tuple(part), y_title, title, log_y, degree_x) for title, part in found]
+
+
+def titled(name: str, shown: Sequence[Panel]) -> list[Panel]:
+    """Panels with `name` before their own titles."""
+    return [replace(panel, title=", ".join(filter(None, (name, panel.title)))) for panel in shown]
 
 
 def _apart(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
@@ -57,17 +67,25 @@ def _apart(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
     return list(parts.items())
 
 
-def _split(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+def _split(lines: Sequence[Line], splits: Sequence[str] = SPLITS) -> list[tuple[str, list[Line]]]:
     if len(lines) <= MOST_LINES:
         return [("", list(lines))] if lines else []
-    for attribute in SPLITS:
+    for attribute in splits:
         parts: dict[str, list[Line]] = {}
         for line in lines:
-            parts.setdefault(str(getattr(line.who, attribute)), []).append(line)
+            parts.setdefault(_value(line, attribute), []).append(line)
         if len(parts) > 1 and max(map(len, parts.values())) <= MOST_LINES:
-            return [(name.upper() if attribute == "arch" else name, part) for name, part in parts.items()]
+            return list(parts.items())
     chunks = [list(lines[i : i + MOST_LINES]) for i in range(0, len(lines), MOST_LINES)]
     return [(f"Part {i} of {len(chunks)}", chunk) for i, chunk in enumerate(chunks, start=1)]
+
+
+def _value(line: Line, attribute: str) -> str:
+    """What a panel of such lines is called."""
+    if attribute == "bits":
+        return bits_label(line.who.bits)
+    value = str(getattr(line.who, attribute))
+    return value.upper() if attribute == "arch" else value
 
 
 def wide_range(lines: Sequence[Line]) -> bool:

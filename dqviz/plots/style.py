@@ -30,7 +30,8 @@ METHODS = {
 }
 OTHERS = ("#6a5acd", "#c05f7e", "#4f9d3a", "#a07d2b", "#3f8f9f", "#b04fc0")
 DASHES = {32: "solid", 16: "longdash", 8: "dash", 4: "dot", 3: "longdashdot", 2: "dashdot"}
-MARKERS = {"gcn": "circle", "gin": "square", "gat": "diamond", "sage": "triangle-up"}
+MARKERS = {"gcn": "circle", "gin": "square", "gat": "diamond", "sage": "triangle-up", "appnp": "pentagon",
+           "smp": "star"}  # fmt: skip
 PRECISIONS = {"fp32": NEUTRAL, "int8": "#0f7fc4", "int4": "#d55e00", "int2": "#009e73"}
 MOST_LINES = 7
 

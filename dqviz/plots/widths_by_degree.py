@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import plotly.graph_objects as go
 
 from dqviz.analysis.infos.widths_by_degree import WidthsByDegree
@@ -11,7 +9,7 @@ from dqviz.columns import Column
 from dqviz.plots.by_degree import degree_figure
 from dqviz.plots.draw import empty
 from dqviz.plots.error_by_degree import TITLES
-from dqviz.plots.lines import Panel, panels, wide_range
+from dqviz.plots.lines import panels, titled, wide_range
 
 
 def plot_widths_by_degree(info: WidthsByDegree) -> go.Figure:
@@ -26,8 +24,3 @@ def plot_widths_by_degree(info: WidthsByDegree) -> go.Figure:
     for row in range(1, len(top) + 1):
         fig.update_yaxes(rangemode="tozero", row=row, col=1)
     return fig
-
-
-def titled(name: str, shown: list[Panel]) -> list[Panel]:
-    """Panels with `name` before their own titles."""
-    return [replace(panel, title=", ".join(filter(None, (name, panel.title)))) for panel in shown]

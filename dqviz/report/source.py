@@ -11,7 +11,7 @@ import pandas as pd
 
 from dqviz.analysis.group import Group, Row, group_runs, seeds_by_variant
 from dqviz.errors import Unavailable
-from dqviz.runs.catalogue import KINDS, catalogue
+from dqviz.runs.catalogue import KINDS, Catalogue, catalogue
 from dqviz.runs.rows import RunRow, StudyRow
 from dqviz.runs.store import Store
 
@@ -75,13 +75,23 @@ class Source:
         return self._cites.get((kind, name), frozenset())
 
     @cached_property
+    def default_layers(self) -> dict[str, int]:
+        """Layers of each architecture where a run does not set them."""
+        return self._known.defaults("arch", "layers") if self._known else {}
+
+    @cached_property
     def _cites(self) -> dict[tuple[str, str], frozenset[str]]:
-        """Read once: asking for the catalogue looks at every file of the package."""
-        try:
-            known = catalogue()
-        except Unavailable:
+        if self._known is None:
             return {}
-        return {(kind, row.name): frozenset(row.cites) for kind in KINDS for row in known.rows(kind)}
+        return {(kind, row.name): frozenset(row.cites) for kind in KINDS for row in self._known.rows(kind)}
+
+    @cached_property
+    def _known(self) -> Catalogue | None:
+        """Read once: asking for the catalogue looks at every file of the package. None where it cannot be made."""
+        try:
+            return catalogue()
+        except Unavailable:
+            return None
 
     def _where(self, dataset: str, arch: str) -> list[Row]:
         return [row for row in self.rows if (row["dataset"], row["arch"]) == (dataset, arch)]

@@ -57,6 +57,11 @@ class Catalogue:
     def names(self, kind: str) -> list[str]:
         return [row.name for row in self.rows(kind)]
 
+    def defaults(self, kind: str, setting: str) -> dict[str, Any]:
+        """Name -> default of a setting, of those that have it."""
+        found = {row.name: row.schema.get("properties", {}).get(setting, {}) for row in self.rows(kind)}
+        return {name: schema["default"] for name, schema in found.items() if "default" in schema}
+
     def row(self, kind: str, name: str) -> Row:
         """Raises BadInput that lists the choices for an unknown name."""
         for row in self.rows(kind):

@@ -18,9 +18,14 @@ Read = Callable[[str], "pd.DataFrame | None"]
 """run_id -> its table of latencies."""
 
 
-def family(row: RunRow) -> tuple[str | int, ...]:
+SHAPE = ("layers", "hidden", "heads")
+"""Settings of an architecture that change how long it takes. Others, such as dropout, may be tuned for each width."""
+
+
+def family(row: RunRow) -> tuple[Any, ...]:
     """What runs have in common that were timed together: everything but their bits."""
-    return row.dataset, row.arch, row.method, row.profile, row.seed
+    shape = tuple(row.arch_settings.get(name) for name in SHAPE)
+    return row.dataset, row.arch, row.method, row.profile, row.seed, shape
 
 
 def latency_ms(row: RunRow, found: pd.DataFrame | None) -> float | None:

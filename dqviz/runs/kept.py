@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Shipped = tuple[StudyRow, list[RunRow]]
 RUN_ID = "run_id"
 RUNS, STUDY = "runs.parquet", "study.json"
-OF_ALL = ("accuracy",)
+OF_ALL = ("accuracy", "smoothness")
 OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "histograms", "gradients", "metrics")
 """Tables of the first seed of each group: a table of every seed would be ten times as large."""
 TEXTS = ("spec", "summary", "provenance")

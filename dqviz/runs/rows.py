@@ -81,6 +81,11 @@ class RunRow:
         return dict(getattr(self.spec, "method_settings", {}))
 
     @property
+    def arch_settings(self) -> dict[str, Any]:
+        """Those that were set; the architecture's defaults are not among them."""
+        return dict(getattr(self.spec, "arch_settings", {}))
+
+    @property
     def profile(self) -> str:
         return getattr(self.spec, "profile", "")
 
@@ -124,7 +129,7 @@ class RunRow:
 
 JSON_ROW = ("run_id", "kind", "state", "dataset", "arch", "method", "bits", "bits_label", "profile", "seed",
             "val_accuracy", "test_accuracy", "test_accuracy_integer", "epochs", "epoch", "attempt",
-            "epoch_ms_median", "wall_s", "error", "site_bits", "method_settings")  # fmt: skip
+            "epoch_ms_median", "wall_s", "error", "site_bits", "method_settings", "arch_settings")  # fmt: skip
 
 
 @dataclass(frozen=True)

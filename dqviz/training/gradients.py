@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn import MessagePassing
 
 from dqviz.quant import Quantizer, QuantLinear
 from dqviz.training.batches import Batch
@@ -30,10 +29,9 @@ class LayerGradient:
 def layer_gradients(model: nn.Module, batch: Batch) -> list[LayerGradient]:
     """Of the cross-entropy summed over the scored rows of `batch`, at the model's weights and in its present mode.
 
-    Only linear layers inside message passing: the rows of a graph task's classifier are graphs, not nodes.
+    Only linear layers whose rows are nodes: those of a graph task's classifier are graphs.
     """
-    linears = [part for conv in model.modules() if isinstance(conv, MessagePassing) for part in conv.modules()
-               if isinstance(part, QuantLinear)]  # fmt: skip
+    linears = [part for part in model.modules() if isinstance(part, QuantLinear)]
     seen: dict[Quantizer, tuple[Tensor, Tensor]] = {}
 
     def take(quantizer: Quantizer, x: Tensor, xq: Tensor, _node: Tensor | None) -> None:
@@ -47,6 +45,7 @@ def layer_gradients(model: nn.Module, batch: Batch) -> list[LayerGradient]:
     finally:
         for quantizer in watched:
             quantizer.recorder = None
+    linears = [one for one in linears if seen[one.input_q][0].size(0) == batch.x.size(0)]
     loss = F.cross_entropy(logits[batch.scored], batch.y[batch.scored], reduction="sum")
     ends = torch.autograd.grad(loss, [seen[one.feature_q][0] for one in linears], retain_graph=True)
     return [

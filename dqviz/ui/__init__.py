@@ -52,9 +52,9 @@ from dqviz.ui.page import (
     show_views,
 )
 from dqviz.ui.queue import choose_job, choose_own_study, refreshed, show_buttons, show_links, show_log, show_queue
-from dqviz.ui.select import Chosen, choose_run, choose_runs, choose_study
+from dqviz.ui.select import Chosen, beside_full_precision, choose_run, choose_runs, choose_study
 from dqviz.ui.sliders import choose_probabilities, choose_sample_seed
-from dqviz.ui.store import artifact, live_metrics, read_table, store, study_runs
+from dqviz.ui.store import artifact, defaults, live_metrics, read_table, store, study_runs, tables
 from dqviz.ui.table import show_table
 from dqviz.ui.timed import choose_graph, show_exactness, show_origin, show_paragraph
 from dqviz.ui.timing import about_timing, show_measure, timings, widest_timing, with_costs
@@ -70,6 +70,7 @@ __all__ = [
     "accuracy_figure",
     "accuracy_figures",
     "artifact",
+    "beside_full_precision",
     "choose_baseline",
     "choose_cost",
     "choose_curve",
@@ -95,6 +96,7 @@ __all__ = [
     "choose_sum",
     "choose_weights",
     "configure",
+    "defaults",
     "drawer",
     "empty",
     "error_figures",
@@ -142,6 +144,7 @@ __all__ = [
     "speed_figures",
     "store",
     "study_runs",
+    "tables",
     "timings",
     "widest_timing",
     "with_costs",

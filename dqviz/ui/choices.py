@@ -12,7 +12,7 @@ from dqviz.runs.ledger import RunRow
 from dqviz.spec import FULL_PRECISION
 from dqviz.ui import names, pick
 from dqviz.ui.page import Nothing
-from dqviz.ui.select import Chosen, Grouping, full_precision
+from dqviz.ui.select import Chosen, Grouping, full_precision, network
 from dqviz.ui.store import tables
 from dqviz.ui.table import download_csv, headings
 
@@ -49,7 +49,7 @@ def site_keys(chosen: Chosen, table: str, quantized: bool = False) -> list[str]:
     read = tables(chosen.rows, table)
     seeds: dict[tuple[Any, ...], RunRow] = {}
     for row in chosen.rows:  # all seeds of a group have the same sites: one of them is enough
-        seeds.setdefault((row.dataset, row.arch, row.method, row.bits_label, row.profile), row)
+        seeds.setdefault((*network(row), row.method, row.bits_label, row.profile), row)
     found: dict[str, None] = {}
     for row in seeds.values():
         frame = read(row.run_id)

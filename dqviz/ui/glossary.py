@@ -41,6 +41,16 @@ TERMS: dict[str, str] = {
         "doubled when the degree is four times larger; 1: in proportion to degree. The interval is a 95 % bootstrap "
         "over seeds, or with one seed over nodes (for mean and spread over groups of nodes)."
     ),
+    "scale-free energy": (
+        "Dirichlet energy tr(HᵀLH) of the rows H that leave a layer, over tr(HᵀH), with L = I - Â, Â the symmetric "
+        "normalisation with self-loops. It lies between 0 and 2. 0: a row tells nothing but the in-degree of its node, "
+        "which is how deep GCNs collapse; the more neighbours differ, the larger it is."
+    ),
+    "change by layer": "Squared length of what a layer changes, over that of what it was given: ‖H - H₋₁‖² / ‖H₋₁‖².",
+    "multiplier": (
+        "SMP bounds the energy of what a step may change. λ is the multiplier of that bound after training: it falls "
+        "from step to step while the bound is exceeded, and rises where there is room. The step adds 2ηλÂ(change)."
+    ),
     "flip": "A node flips when the quantized network predicts another class than its twin with the quantizers off.",
     "in-degree": "Number of edges that arrive at a node, without self-loops, in the graph as loaded.",
     "protection": (

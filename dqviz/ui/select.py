@@ -74,6 +74,18 @@ def full_precision(chosen: Chosen, table: str) -> Chosen:
     return Chosen(chosen.study_id, chosen.name, tuple(have([row for row in rows if row.dataset in datasets], table)))
 
 
+def beside_full_precision(chosen: Chosen, table: str) -> Chosen:
+    """The chosen runs, after the full-precision runs of the same networks that left `table` behind."""
+    networks = {network(row) for row in chosen.rows}
+    rows = [row for row in full_precision(chosen, table).rows if network(row) in networks]
+    return Chosen(chosen.study_id, chosen.name, (*rows, *(row for row in chosen.rows if row not in rows)))
+
+
+def network(row: RunRow) -> tuple[Any, ...]:
+    """Data set, architecture and depth."""
+    return row.dataset, row.arch, row.arch_settings.get("layers")
+
+
 def choose_runs(
     grouping: Grouping, table: str = "", quantized: bool = False, protecting: bool = False, every: bool = False
 ) -> Chosen:

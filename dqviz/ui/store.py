@@ -37,6 +37,11 @@ def known() -> Catalogue:
     return catalogue()
 
 
+def defaults(kind: str, setting: str) -> dict[str, Any]:
+    """Name -> default of a setting, of every registered variant of a kind that has it."""
+    return known().defaults(kind, setting)
+
+
 def studies() -> list[StudyRow]:
     """Latest first, the demo last."""
     return store().studies()

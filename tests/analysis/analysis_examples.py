@@ -108,6 +108,7 @@ def run_tables(method: str, bits: int, seed: int) -> dict[str, pd.DataFrame]:
         "protected_frequency": rng.binomial(200, p) / 200 if method == "dq" else np.nan,
     })  # fmt: skip
     tables["accuracy"] = accuracy_by_degree(nodes)
+    tables["smoothness"] = smoothness(3, bits, seed, bounded=True)
     tables["gradients"] = gradients(degree, noise, seed)
     tables["nodes"] = pd.concat([nodes, tables.pop("node_errors")], axis=1)
     epoch = np.arange(60)
@@ -137,6 +138,38 @@ def rows(combinations: tuple[tuple[str, int], ...] = (("fp32", 32), ("qat", 4), 
          "latency_ms": 40.0 / bits + {"dq": 0.2}.get(method, 0.0), "size_bytes": 1000 * bits}
         for arch in archs for method, bits in combinations for seed in range(seeds)
     ]  # fmt: skip
+
+
+def smoothness(depth: int, bits: int = 32, seed: int = 0, bounded: bool = False) -> pd.DataFrame:
+    """Energy halves with every layer, the error grows by a tenth of a layer's number over its bits."""
+    step = np.arange(1, depth + 1)
+    energy = 0.5**step * (1 + 0.1 * seed)
+    error = 0.0 if bits == 32 else 0.1 / bits
+    change = np.where(step == 1, np.nan, 0.25)
+    return pd.DataFrame({
+        "step": step, "energy": 8 * energy, "energy_twin": 4 * energy, "squares": 8.0, "squares_twin": 8.0,
+        "change": change, "change_energy": 8 * change, "layer_error": error * step,
+        "multiplier": 1e-3 - 1e-4 * step if bounded else np.nan,
+    })  # fmt: skip
+
+
+def depth_rows(depths: tuple[int, ...] = (2, 8, 32), **kwargs: Any) -> list[dict[str, Any]]:
+    """`rows` at several depths; every architecture but the first loses 1 point where the first loses 20 a step."""
+    found = []
+    for at, layers in enumerate(depths):
+        for row in rows(**kwargs):
+            first = row["arch"] == kwargs.get("archs", ("gcn",))[0]
+            found.append(row | {
+                "run_id": f"{row['arch']}:{row['bits']}:{row['seed']}:{layers}", "arch_settings": {"layers": layers},
+                "test_accuracy": 0.8 + 0.01 * row["seed"] - at * (0.2 if first else 0.01),
+            })  # fmt: skip
+    return found
+
+
+def depth_table(run_id: str) -> pd.DataFrame:
+    """Smoothness of the runs of `depth_rows`."""
+    arch, bits, seed, layers = run_id.split(":")
+    return smoothness(int(layers), int(bits), int(seed), bounded=arch == "smp")
 
 
 def one_site_rows() -> list[dict[str, Any]]:

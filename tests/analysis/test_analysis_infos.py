@@ -42,6 +42,14 @@ def test_the_same_seed_with_other_settings_is_another_group() -> None:
     assert all(len(members) == 2 for members in found.values())
 
 
+def test_the_depth_of_an_architecture_tells_groups_apart() -> None:
+    rows = [row | {"arch_settings": {"layers": layers, "hidden": 8}}
+            for layers in (2, 64) for row in examples.rows((("qat", 4),), seeds=2)]  # fmt: skip
+    found = analysis.seeds_by_variant(rows)
+    assert [who.label for who in found] == ["QAT INT4 (layers 2)", "QAT INT4 (layers 64)"]
+    assert all(len(members) == 2 for members in found.values())
+
+
 def test_a_run_without_the_table_is_left_out() -> None:
     def missing(run_id: str) -> pd.DataFrame | None:
         if run_id.endswith(":0"):
@@ -376,7 +384,8 @@ def empty_infos() -> dict[str, Info]:
     return {
         "degree_histogram": analysis.degree_histogram({}), "learning_curves": analysis.learning_curves(nothing),
         "error_by_degree": analysis.error_by_degree(nothing, KEY), "error_parts": analysis.error_parts(nothing, KEY),
-        "gradient_error": analysis.gradient_error(nothing),
+        "gradient_error": analysis.gradient_error(nothing), "depth": analysis.depth([], examples.depth_table, {}),
+        "smoothness_by_layer": analysis.smoothness_by_layer(nothing),
         "widths_by_degree": analysis.widths_by_degree(nothing, KEY),
         "growth": analysis.growth(nothing, KEY), "accuracy_by_degree": analysis.accuracy_by_degree_info(nothing),
         "site_errors": analysis.site_errors(nothing), "site_histogram": analysis.site_histogram(nothing, nothing, KEY),

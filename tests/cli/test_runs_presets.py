@@ -28,6 +28,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-reddit-binary", 50),
         ("one-site", 280),
         ("observers", 60),
+        ("depth-cora", 180),
     ],
 )
 def test_presets_hold_what_they_say(name: str, runs: int) -> None:
@@ -70,6 +71,20 @@ def test_parts_inherit_and_override() -> None:
         ("fp32", 0.1, 0.2), ("dq", 0.3, 0.2)}  # fmt: skip
 
 
+def test_depths_are_laid_over_the_settings_of_architectures() -> None:
+    study = study_of({**BASE, "methods": ["dq"], "arch_settings": {"hidden": 8}, "depths": [2, 64]})
+    assert [run.arch_settings for run in study.runs] == [{"hidden": 8, "layers": 2}, {"hidden": 8, "layers": 64}]
+    assert len({run.digest for run in study_of({**BASE, "depths": [2, 2, 4]}).runs}) == 2 * 2
+
+
+def test_the_depth_study_trains_every_cell_at_every_depth() -> None:
+    cells: dict[tuple[object, ...], list[object]] = {}
+    for run in preset("depth-cora").runs:
+        cells.setdefault((run.arch, run.method, run.bits, run.seed), []).append(run.arch_settings["layers"])
+    assert len(cells) == 2 * (3 * 4 + 3)
+    assert all(depths == [2, 4, 8, 16, 32, 64] for depths in cells.values())
+
+
 def test_listed_runs_come_back_as_they_were(tmp_path: Path) -> None:
     study = study_of({**BASE, "optimizer": {"lr": 1e-5}, "method_settings": {"dq": {"p_max": 1e-5}}})
     file = tmp_path / "study.json"
@@ -84,6 +99,8 @@ def test_listed_runs_come_back_as_they_were(tmp_path: Path) -> None:
         ({"archs": []}, "Choose at least one architecture"),
         ({"bits": []}, "Choose at least one bit width"),
         ({"seeds": 0}, "Choose at least one seed"),
+        ({"depths": 4}, "depths"),
+        ({"depths": ["deep"]}, "depths"),
         ({"bits": [5]}, "choose one of 2, 3, 4, 8, 16, 32"),
         ({"bits": ["eight"]}, "bits"),
         ({"optimizer": {"lr": -0.1}}, "greater than 0"),

@@ -160,6 +160,13 @@ def test_settings_round_trip_through_json(name: str) -> None:
     )
 
 
+def test_no_setting_is_named_in_a_method_and_in_an_architecture() -> None:
+    """Labels of runs show both without saying which is whose."""
+    ours, theirs = ({name for entry in registry for name in entry.settings.model_fields} for registry in (
+        METHODS, archs.ARCHS))  # fmt: skip
+    assert not ours & theirs
+
+
 @pytest.mark.parametrize(("registry", "entry"), [(r, e) for r in (METHODS, archs.ARCHS) for e in r])
 def test_an_entry_says_what_it_is_and_where_it_comes_from(registry: Registry[Any], entry: Entry[Any]) -> None:
     assert entry.summary.endswith(".")

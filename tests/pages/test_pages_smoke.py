@@ -20,13 +20,14 @@ TABS = {
         "Growth",
         "Accuracy and flips",
         "Gradient",
+        "Smoothness",
         "All sites",
         "Worst nodes",
     ),
     "ranges": ("By degree", "Levels used", "Over epochs", "After aggregation"),
     "protection": ("A mask on the graph", "Measured in training"),
     "latency": ("By operation", "Bytes and bandwidth", "Size of the graph", "Memory"),
-    "compare": ("Paired differences", "Accuracy against cost", "Accuracy by degree", "One site at fewer bits"),
+    "compare": ("Paired differences", "Accuracy against cost", "Accuracy by degree", "One site at fewer bits", "Depth"),
     "report": ("Export", "Preview"),
 }
 
@@ -81,6 +82,40 @@ def test_runs_from_before_gradients_were_recorded_say_so(fresh: Path) -> None:
     assert not app.error
     said = any("before gradients were recorded" in text.value for text in app.markdown)
     assert said or len(app.get("plotly_chart")) == 2
+
+
+def test_runs_from_before_smoothness_was_recorded_say_so(fresh: Path) -> None:
+    app = opened(PAGES[2], tab="Smoothness", study="Degree-Quant table, Cora")
+    assert not app.exception
+    assert not app.error
+    said = any("before it was recorded" in text.value for text in app.markdown)
+    assert said or len(app.get("plotly_chart")) == 2
+
+
+def test_a_study_of_one_depth_says_what_to_do(fresh: Path) -> None:
+    app = opened(next(page for page in PAGES if page.url == "compare"), tab="Depth", study="Degree-Quant table, Cora")
+    assert not app.exception
+    assert not app.error
+    assert any("differ in depth alone" in text.value for text in app.markdown)
+
+
+def test_a_study_of_several_depths_shows_them(fresh: Path) -> None:
+    from report_ledger import make
+
+    from dqviz.spec import RunSpec, Study
+
+    plain = {"dataset": "cora", "arch": "gcn", "epochs": 2}
+    runs = tuple(RunSpec(**plain, method=method, arch_settings={"layers": layers}, seed=seed)
+                 for method in ("fp32", "qat") for layers in (2, 64) for seed in (0, 1))  # fmt: skip
+    make(fresh, Study(name="Deep", runs=runs))
+    app = opened(next(page for page in PAGES if page.url == "compare"), tab="Depth")
+    assert app.multiselect(key="runs").value == [
+        "FP32 (layers 2)", "FP32 (layers 64)", "QAT INT8 (layers 2)", "QAT INT8 (layers 64)",
+    ]  # fmt: skip
+    assert any("from 2 to 64 layers" in text.value for text in app.markdown)
+    app = opened(PAGES[2], tab="Smoothness")
+    assert not app.exception
+    assert any("Thin lines" in text.value for text in app.markdown)
 
 
 def test_the_progress_of_a_study_is_shown_with_what_can_be_done(filled: Path) -> None:

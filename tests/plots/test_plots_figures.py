@@ -47,6 +47,8 @@ def infos(**kwargs: Any) -> dict[str, Info]:
         "compare_table": analysis.compare_table(rows), "pareto": analysis.pareto(rows),
         "paired_differences": analysis.paired_differences(rows, next(iter(analysis.seeds_by_variant(rows))).label),
         "neighbourhood": analysis.neighbourhood(examples.piece()),
+        "smoothness_by_layer": analysis.smoothness_by_layer(groups("smoothness")),
+        "depth": analysis.depth(examples.depth_rows(**kwargs), examples.depth_table, {}),
     })  # fmt: skip
 
 
@@ -160,6 +162,24 @@ def test_at_most_seven_lines_in_a_panel() -> None:
     lines = [trace.yaxis for trace in drawn if trace.fill != "toself"]
     assert max(lines.count(axis) for axis in set(lines)) <= 7
     assert len(set(lines)) == 2  # one panel an architecture
+
+
+def test_many_lines_over_depth_are_one_panel_a_width() -> None:
+    info = analysis.depth(examples.depth_rows(**CASES["twelve groups"]), examples.depth_table, {})
+    figure = draw("depth", info)
+    texts = [note.text for note in figure.layout.annotations]
+    for name in ("FP32", "INT8", "INT4", "INT2"):
+        assert f"Test accuracy, {name}" in texts
+    assert "Quantization error of the output, FP32" not in texts
+    assert list(figure.layout.xaxis.tickvals) == [2, 8, 32]
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_thin_lines_are_the_energy_with_quantizers_off() -> None:
+    info = infos(**CASES["one run"])["smoothness_by_layer"]
+    (thin,) = [trace for trace in draw("smoothness_by_layer", info).data if trace.line.width == 1]
+    assert thin.name == "QAT INT4, quantizers off"
+    assert thin.yaxis == "y"
 
 
 def test_lines_that_only_settings_tell_apart_have_panels_of_their_own_on_one_scale() -> None:

@@ -67,6 +67,7 @@ def run(job: Job) -> None:
     job.staging.write_table("accuracy", accuracy_by_degree(nodes))
     job.staging.write_table("nodes", pd.concat([nodes, errors], axis=1))
     job.staging.write_table("gradients", gradients(rng, degree, bits))
+    job.staging.write_table("smoothness", smoothness(int(spec.arch_settings.get("layers", 2)), bits))
     job.staging.write_table("metrics", curve(spec.epochs, bits))
     job.staging.write_table("sites", trace(spec.epochs, bits))
     job.staging.write_json("provenance", {"packages": {"torch": "2.13.0"}, "threads": 1, "citations": ["tailor2021"]})
@@ -103,6 +104,14 @@ def gradients(rng: np.random.Generator, degree: np.ndarray[Any, Any], bits: int)
     layer = WeightGradient(("0/weight", 0, "", "weight"), x, dy, np.ones((CLASSES, CHANNELS)))
     moved = [[replace(layer, dy=dy + rng.normal(size=dy.shape) / bits)]]
     return gradient_table(degree, [layer], {"own": moved, "ste": moved} if bits < 32 else {})
+
+
+def smoothness(depth: int, bits: int) -> pd.DataFrame:
+    step = np.arange(1, depth + 1)
+    energy = 0.5**step
+    error = 0.1 * step / bits if bits < 32 else 0.0
+    table = pd.DataFrame({"step": step, "energy": energy, "energy_twin": energy, "layer_error": error})
+    return table.assign(squares=1.0, squares_twin=1.0, change=0.25, change_energy=0.25, multiplier=np.nan)
 
 
 def trace(epochs: int, bits: int) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def test_every_format_builds_and_repeats(fmt: str, made: Made, tmp_path: Path) -
     assert first == again
 
 
-@pytest.mark.parametrize("name", [name for name in SECTIONS if name != "one-site"])
+@pytest.mark.parametrize("name", [name for name in SECTIONS if name not in ("one-site", "depth")])
 def test_every_section_has_something_to_say(name: str, made: Made) -> None:
     (section,) = gather(made.store, made.study_id, [name]).sections
     assert section.blocks
@@ -83,6 +83,18 @@ def test_what_one_site_costs_is_told_where_runs_lower_one(made: Made, tmp_path: 
     assert isinstance(chart, Chart)
     assert chart.table["site"].tolist() == ["message"]
     assert chart.table["pairs"].tolist() == [2]
+
+
+def test_depth_is_told_where_runs_differ_in_it(made: Made, tmp_path: Path) -> None:
+    assert gather(made.store, made.study_id, ["depth"]).sections == ()
+    plain = {"dataset": "cora", "arch": "gcn", "method": "dq", "epochs": 2}
+    runs = tuple(RunSpec(**plain, arch_settings={"layers": depth}, seed=seed) for depth in (2, 4) for seed in (0, 1))
+    store, study_id = make(tmp_path, Study(name="depth", runs=runs))
+    (section,) = gather(store, study_id, ["depth"]).sections
+    (chart,) = section.blocks
+    assert isinstance(chart, Chart)
+    assert chart.table["layers"].tolist() == [2, 4]
+    assert chart.table["roughness"].tolist() == [0.25, 0.0625]
 
 
 def test_html_is_one_small_file_that_loads_nothing(made: Made, tmp_path: Path) -> None:

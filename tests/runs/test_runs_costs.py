@@ -36,3 +36,14 @@ def test_a_run_of_another_width_was_timed_in_the_same_rounds() -> None:
     assert (rows[1]["feature_bits"], rows[1]["size_bytes"], rows[1]["tensor_bits"]) == (8.0, 7.0, None)
     assert set(SIZES) <= set(rows[2])
     assert (rows[0]["tensor_bits"], rows[0]["feature_bits"]) == (32, None)
+
+
+def test_a_network_of_another_depth_was_not_timed() -> None:
+    """Its dropout may have been tuned for its width; that changes no time."""
+    timed, deeper, tuned = (
+        RunRow(str(at), "train", "finished", spec, Path())
+        for at, spec in enumerate(run(8).spec.model_copy(update={"arch_settings": settings}) for settings in (
+            {"layers": 2}, {"layers": 64}, {"layers": 2, "dropout": 0.1}))
+    )  # fmt: skip
+    rows = with_costs([timed, deeper, tuned], [timed], lambda _: TABLE)
+    assert [row["latency_ms"] for row in rows] == [1.0, None, 1.0]

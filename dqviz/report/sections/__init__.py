@@ -7,6 +7,7 @@ from dqviz.report.sections import (
     aggregation,
     citations,
     degree,
+    depth,
     differences,
     environment,
     gradients,
@@ -22,6 +23,6 @@ from dqviz.report.sections.base import Maker
 
 SECTIONS: dict[str, Maker] = {
     module.MAKER.name: module.MAKER
-    for module in (methods, differences, one_site, degree, sites, ranges, aggregation, gradients, accuracy, latency,
-                   unfinished, protocol, environment, citations)
+    for module in (methods, differences, one_site, depth, degree, sites, ranges, aggregation, gradients, accuracy,
+                   latency, unfinished, protocol, environment, citations)
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Studies as product files: data sets x architectures x methods x bits x seeds, written in YAML.
 
-A file holds `name`, the lists, and what all runs share (`epochs`, `profile`, `optimizer`, ...). With `parts`, each part
+A file holds `name`, the lists, and what all runs share (`epochs`, `profile`, `optimizer`, ...). With `depths`, every
+architecture is trained at each of these numbers of layers (its setting `layers`). With `parts`, each part
 is such a product: it inherits what stands above and overrides it, so a method can have its own learning rate. With
 `runs`, the runs themselves are listed (what a report writes, so that a study can be started again run by run).
 The files in this folder are the presets; `dqviz study start FILE.yaml` reads the same format.
@@ -33,6 +34,7 @@ class Product(Frozen):
     methods: tuple[str, ...]
     bits: tuple[Bits, ...] = (8,)
     seeds: tuple[int, ...] = (0,)
+    depths: tuple[int, ...] = ()
     dataset_settings: dict[str, Scalar] = Field(default_factory=dict)
     arch_settings: dict[str, Scalar] = Field(default_factory=dict)
     method_settings: dict[str, dict[str, Scalar]] = Field(default_factory=dict)
@@ -52,13 +54,17 @@ class Product(Frozen):
         strangers = set(self.method_settings) - set(self.methods)
         if strangers:
             raise BadInput(f"method_settings name {', '.join(sorted(strangers))}, which methods do not list.")
+        variants = [self.arch_settings | {"layers": depth} for depth in self.depths] or [self.arch_settings]
+        runs = tuple(run for settings in variants for run in self._product(settings))
+        return tuple(map(tuned, runs)) if self.tuned else runs
+
+    def _product(self, arch_settings: dict[str, Scalar]) -> tuple[RunSpec, ...]:
         shared = self.model_dump(mode="python", include={"epochs", "profile", "threads"})
-        product = Study.product(
+        return Study.product(
             "part", datasets=self.datasets, archs=self.archs, methods=self.methods, bits=self.bits, seeds=self.seeds,
-            method_settings=self.method_settings, dataset_settings=self.dataset_settings,
-            arch_settings=self.arch_settings, optimizer=self.optimizer, **shared,
-        )  # fmt: skip
-        return tuple(map(tuned, product.runs)) if self.tuned else product.runs
+            method_settings=self.method_settings, dataset_settings=self.dataset_settings, arch_settings=arch_settings,
+            optimizer=self.optimizer, **shared,
+        ).runs  # fmt: skip
 
 
 def preset(name: str, untuned: bool = False) -> Study:
