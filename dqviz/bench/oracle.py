@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from dqviz.integer.codes import Codes, Int64
-from dqviz.integer.csr import Csr
+from dqviz.integer.csr import Csr, scipy_of
 from dqviz.integer.epilogue import Epilogue
 from dqviz.integer.kernels.base import Output, finish
-from dqviz.integer.kernels.parallel import scipy_of
 from dqviz.integer.kernels.reference import Reference, centre
 from dqviz.integer.weight import Weight
 

@@ -33,6 +33,8 @@ class Grid:
 
     `rows` float32 [rows]: the step of each row where rows (nodes) have their own; `scale` is then 1, so that a row's
     step comes in as the factor `rows` of an epilogue, and, before a sparse product, into the edges' real weights.
+    `columns` float32 [channels]: the step of each channel where these have their own, again with `scale` 1.
+    `symmetric`: the lowest code is not used.
     """
 
     scale: float
@@ -40,10 +42,12 @@ class Grid:
     bits: int
     key: str = ""
     rows: Float32 | None = field(default=None, compare=False, kw_only=True)
+    columns: Float32 | None = field(default=None, compare=False, kw_only=True)
+    symmetric: bool = field(default=False, kw_only=True)
 
     @property
     def qmin(self) -> int:
-        return -(1 << (self.bits - 1))
+        return int(self.symmetric) - (1 << (self.bits - 1))
 
     @property
     def qmax(self) -> int:
@@ -53,6 +57,25 @@ class Grid:
     def inverse(self) -> float:
         """1 / scale, rounded to float32 once: training multiplies by it, so everything here does (it decides ties)."""
         return float(np.float32(1) / np.float32(self.scale))
+
+    def steps(self, channels: int) -> Float64:
+        """Step of each channel [channels] of codes whose rows have no steps of their own."""
+        return np.full(channels, self.scale) if self.columns is None else self.columns.astype(np.float64)
+
+    @property
+    def inverses(self) -> Float64:
+        """`inverse` of each channel: [channels], or of no dimension where all share it."""
+        if self.columns is None:
+            return np.array(self.inverse)
+        found: Float64 = (np.float32(1) / self.columns).astype(np.float64)
+        return found
+
+    @property
+    def real_steps(self) -> Float32:
+        """Steps that broadcast to codes [rows, channels]."""
+        if self.rows is not None:
+            return self.rows[:, None]
+        return np.array(self.scale, np.float32) if self.columns is None else self.columns
 
     @property
     def reach(self) -> int:
@@ -68,11 +91,16 @@ def require_narrow(quantizer: Quantizer) -> None:
 
 
 def grid_of(quantizer: Quantizer) -> Grid:
-    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and for rows of different grids."""
+    """Parameters of a trained quantizer. Raises Unavailable for more than 8 bits, and without one even grid for all."""
     require_narrow(quantizer)
     if quantizer.own_rows:
         raise Unavailable(f"No integer run: rows have grids of their own at site {quantizer.key!r}, and nothing "
                           "there can absorb their steps.")  # fmt: skip
+    if quantizer.own_columns:
+        raise Unavailable(f"No integer run: columns have grids of their own at site {quantizer.key!r}, and nothing "
+                          "there can absorb their steps.")  # fmt: skip
+    if quantizer.own_levels:
+        raise Unavailable(f"No integer run: levels are not evenly spaced at site {quantizer.key!r}.")
     qtype = quantizer.qtype
     scale, zero_point = quantizer.qparams()
     shift = 0 if qtype.signed else 1 << (qtype.bits - 1)
@@ -116,8 +144,7 @@ class Codes:
     def real(self) -> Float32:
         """The float32 values, as `dqviz.quant.functional.dequantize` gives them."""
         centred = self.values.astype(np.float32) - np.float32(self.params.zero_point)
-        steps = np.float32(self.params.scale) if self.params.rows is None else self.params.rows[:, None]
-        out: Float32 = centred * steps
+        out: Float32 = centred * self.params.real_steps
         return out
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from dqviz.integer.codes import Int32, Int64
 from dqviz.integer.quads import Layout, Quads, layout_of, merge_path, quads_of
@@ -122,3 +123,9 @@ def from_edges(source: Int64, target: Int64, num_nodes: int, weights: Weights | 
     order, indptr = order_by_row(target, num_nodes)
     kept: Weights | None = None if weights is None else weights[order]
     return Csr(indptr, source[order].astype(np.int32), kept, num_nodes)
+
+
+def scipy_of(matrix: Csr) -> Any:
+    """The same matrix for scipy, int64 (scipy's own int8 product overflows silently)."""
+    data = np.ones(matrix.num_entries, np.int64) if matrix.weights is None else matrix.weights.astype(np.int64)
+    return scipy.sparse.csr_array((data, matrix.indices, matrix.indptr), shape=(matrix.num_rows, matrix.num_cols))

@@ -15,7 +15,7 @@ from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.graph import Edges, Features, Prepared, SparseRows
 from dqviz.integer.kernels import Backend
-from dqviz.integer.steps import NodeSteps
+from dqviz.integer.steps import NodeSteps, ReachSteps
 from dqviz.integer.weight import Weight
 
 REQUANTIZATION = "requantization: one multiplication, addition and rounding a value"
@@ -100,22 +100,28 @@ class Op:
 
 @dataclass(frozen=True, eq=False)
 class Quantize(Op):
-    """Float features to codes; `steps`: rows have steps of their own."""
+    """Float features to codes; `steps`: rows have steps of their own, the graph's or made of the row's values.
+
+    The latter go with the codes (`Grid.rows`).
+    """
 
     grid: Grid
-    steps: NodeSteps | None = None
+    steps: NodeSteps | ReachSteps | None = None
     kind: ClassVar[str] = "quantize"
 
     def rows(self, edges: Edges) -> Float64 | None:
-        return None if self.steps is None else inverse(self.steps.of(edges))
+        return inverse(self.steps.of(edges)) if isinstance(self.steps, NodeSteps) else None
 
     def result(self, frame: Frame, value: Features) -> Codes | SparseCodes:
-        factor = frame.graph.rows.get(self.name)
+        factor, grid = frame.graph.rows.get(self.name), self.grid
+        if isinstance(self.steps, ReachSteps):
+            steps = self.steps.of(value)
+            factor, grid = inverse(steps), replace(grid, rows=steps)
         if factor is not None:
             value = scaled(value, factor.astype(np.float32))
         if isinstance(value, SparseRows):
-            return SparseCodes(frame.backend.quantize_entries(value, self.grid), self.grid)
-        return frame.backend.quantize(value, self.grid)
+            return SparseCodes(frame.backend.quantize_entries(value, self.grid), grid)
+        return replace(frame.backend.quantize(value, self.grid), params=grid)
 
     @property
     def out(self) -> Grid:
@@ -133,6 +139,15 @@ def by_rows(frame: Frame, name: str, epilogue: Finish) -> Finish:
     """The epilogue of operation `name` with the factors that the rows of this graph have."""
     rows = frame.graph.rows.get(name)
     return epilogue if epilogue is None or rows is None else replace(epilogue, rows=rows)
+
+
+def carried(value: Codes | SparseCodes, epilogue: Finish) -> Finish:
+    """The epilogue with the steps of the rows of the value that is read, where they came with it."""
+    steps = value.params.rows
+    if epilogue is None or steps is None:
+        return epilogue
+    rows = steps.astype(np.float64) * (1.0 if epilogue.rows is None else epilogue.rows)
+    return replace(epilogue, rows=rows)
 
 
 def inverse(steps: Float32) -> Float64:
@@ -167,7 +182,7 @@ class Gemm(Op):
         return reduce(np.multiply, factors) if factors else None
 
     def result(self, frame: Frame, value: Codes | SparseCodes) -> Any:
-        return multiplied(frame, value, self.weight, by_rows(frame, self.name, self.epilogue))
+        return multiplied(frame, value, self.weight, carried(value, by_rows(frame, self.name, self.epilogue)))
 
     @property
     def weights(self) -> tuple[Weight, ...]:

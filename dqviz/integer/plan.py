@@ -14,14 +14,17 @@ from torch_geometric.nn import APPNP
 
 from dqviz.errors import Unavailable
 from dqviz.integer.codes import Grid, grid_of
+from dqviz.integer.columns import column_grid
 from dqviz.integer.epilogue import Requantize, elu_thresholds
 from dqviz.integer.lower import Activation, Affine, End, kind_of, product
 from dqviz.integer.lower.propagation import lower_propagation
 from dqviz.integer.ops import Gemm, Op, Quantize
 from dqviz.integer.pools import FRACTION, FixedPool, Pool
-from dqviz.integer.steps import NodeSteps, steps_of
+from dqviz.integer.rows import Rescale, SumRescale
+from dqviz.integer.steps import NodeSteps, ReachSteps, RowGrids, entry_steps, inner_grid
 from dqviz.quant import QuantLinear, quantizers
 from dqviz.quant.codebook import Codebook
+from dqviz.quant.nodewise import ReachRows
 
 PROPAGATION = "propagation"
 FIXED_STEPS, FINEST = 1024, 2.0**-20
@@ -52,9 +55,14 @@ class Plan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person must know to read the result."""
-        if not self.skipped:
-            return ()
-        return (f"The integer program leaves out the sites {', '.join(self.skipped)}: messages stay in int32.",)
+        found = []
+        if self.skipped:
+            found = [f"The integer program leaves out the sites {', '.join(self.skipped)}: messages stay in int32."]
+        by_row = [op.grid for op in self.ops if isinstance(op, Rescale | SumRescale)]
+        if by_row:
+            keys = ", ".join(f"{grid.key} ({grid.bits})" for grid in by_row)
+            found.append(f"Rows have bits of their own at {keys}; the run holds all of them at the widest row's bits.")
+        return tuple(found)
 
     @property
     def size_bytes(self) -> int:
@@ -78,8 +86,9 @@ def plan(model: Any) -> Plan:
     with torch.no_grad():
         arch, activation = kind_of(convs[0]).arch, activation_of(model)
         first, steps = entry(convs[0])
-        doors = [first, *(grid_of(kind_of(conv).door(conv)) for conv in convs[1:])]
-        ends = [End(door, activation) for door in doors[1:]] + [last_end(convs[-1], activation, head)]
+        inner = [door_of(conv) for conv in convs[1:]]
+        doors = [first, *(grid for grid, _ in inner)]
+        ends = [End(grid, activation, rows=rows) for grid, rows in inner] + [last_end(convs[-1], activation, head)]
         ops: list[Op] = [Quantize(f"{arch}/quantize", "x", f"{arch}/0/in", first, steps)]
         for layer, (conv, door, end) in enumerate(zip(convs, doors, ends, strict=True)):
             lowered = kind_of(conv).lower(conv, f"{arch}/{layer}", door, end)
@@ -89,10 +98,22 @@ def plan(model: Any) -> Plan:
     return Plan(arch, linked(ops, arch, len(convs)), skipped_sites(model, ops))
 
 
-def entry(conv: nn.Module) -> tuple[Grid, NodeSteps | None]:
+def entry(conv: nn.Module) -> tuple[Grid, NodeSteps | ReachSteps | None]:
     """The grid of the features that enter the network, and the steps of their rows where they have their own."""
     kind = kind_of(conv)
-    return steps_of(kind.door(conv)) if kind.scales else (grid_of(kind.door(conv)), None)
+    quantizer = kind.door(conv)
+    if kind.scales or (kind.sums and isinstance(quantizer, ReachRows)):
+        return entry_steps(quantizer)
+    return grid_of(quantizer), None
+
+
+def door_of(conv: nn.Module) -> tuple[Grid, RowGrids | None]:
+    """The grid of what enters a further layer, and the grids of its rows where they have their own."""
+    kind = kind_of(conv)
+    quantizer = kind.door(conv)
+    if kind.sums:
+        return column_grid(quantizer), None
+    return inner_grid(quantizer) if kind.scales else (grid_of(quantizer), None)
 
 
 def check(model: Any, convs: Sequence[nn.Module]) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from dqviz.integer import memory, packing
-from dqviz.integer.codes import Codes, Grid, Int8, Int32, Int64
+from dqviz.integer.codes import Codes, Float64, Grid, Int8, Int32, Int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,11 @@ class Weight:
     def reach(self) -> int:
         """Largest magnitude of a centred code."""
         return int(np.abs(self.codes.astype(np.int64) - self.zero).max(initial=0))
+
+    def steps(self, channels: int) -> Float64:
+        """Step of each output [channels]; a quantized weight has them as rows of [out_channels, in_channels]."""
+        own = self.params.rows
+        return np.full(channels, self.params.scale) if own is None else own.astype(np.float64)
 
     @property
     def rows(self) -> Codes:

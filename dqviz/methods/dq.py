@@ -18,7 +18,8 @@ from pydantic import Field
 from torch import Tensor
 
 from dqviz.methods.base import Method
-from dqviz.methods.qat import LEARNED_STEPS, Qat, QatSettings
+from dqviz.methods.qat import Qat, QatSettings
+from dqviz.methods.quantizers import WORKS
 from dqviz.quant.guard import Protection
 from dqviz.registry import Entry
 
@@ -64,4 +65,4 @@ def protection_probability(in_degree: Tensor, p_min: float, p_max: float, batch:
 
 ENTRY: Entry[Method] = Entry("dq", "Degree-Quant: QAT that protects nodes of high in-degree at random.", DegreeQuant,
                              DqSettings, cites=("tailor2021",),
-                             facts={"label": "Degree-Quant", "quantized": True}, cites_where=LEARNED_STEPS)  # fmt: skip
+                             facts={"label": "Degree-Quant", "quantized": True}, cites_where=WORKS)  # fmt: skip

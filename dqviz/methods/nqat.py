@@ -13,7 +13,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from dqviz.methods.base import Method
-from dqviz.methods.qat import LEARNED_STEPS, Qat, QatSettings
+from dqviz.methods.qat import Qat, QatSettings
+from dqviz.methods.quantizers import WORKS
 from dqviz.quant.quantizer import Quantizer
 from dqviz.quant.where import PARAMETERS, Where
 from dqviz.registry import Entry
@@ -39,4 +40,4 @@ class Nqat(Qat):
 
 ENTRY: Entry[Method] = Entry("nqat", "Quantization noise: QAT with a random share of the weights quantized each step.",
                              Nqat, NqatSettings, cites=("fan2021", "jacob2018"),
-                             facts={"label": "nQAT", "quantized": True}, cites_where=LEARNED_STEPS)  # fmt: skip
+                             facts={"label": "nQAT", "quantized": True}, cites_where=WORKS)  # fmt: skip

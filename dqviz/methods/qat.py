@@ -2,9 +2,11 @@
 
 Six modes {ste, gc} x {abs, mom, per}; the published baseline is ste with mom. Use it as the baseline that
 degree-aware methods must beat. `gc` with `per` is Degree-Quant without its mask, the ablation "percentile without
-mask". With `quantizer: lsq` steps are learned in place of observed (`dqviz/quant/learned.py`); the range rule and the
-backward rule then have no say. With `finetune` below 1 a network trains at full precision first: at 2 bits a new one
-often never learns anything. Source: Jacob et al. 2018 (arXiv 1712.05877); modes: Tailor et al. 2021 (2008.05000).
+mask". `quantizer` puts another kind in place of the observed step (`dqviz/methods/quantizers.py`): learned steps, a
+scale for each row or column, levels that are powers of two or sums of them. The backward rule is then the kind's own,
+and so is the range rule of `lsq` and `rows`. With `finetune` below 1 a network trains at full precision first: at 2
+bits a new one often never learns anything. Source: Jacob et al. 2018 (arXiv 1712.05877); modes: Tailor et al. 2021
+(2008.05000).
 """
 
 from __future__ import annotations
@@ -15,18 +17,21 @@ from pydantic import Field
 from torch import nn
 
 from dqviz.methods.base import Method, RangeSettings, late
+from dqviz.methods.quantizers import MAKERS, WORKS, Asked
 from dqviz.quant.learned import LearnedQuantizer
 from dqviz.quant.quantizer import Quantizer, State
-from dqviz.quant.where import PARAMETERS, Where
+from dqviz.quant.where import Where
 from dqviz.registry import Entry
 
 
 class QatSettings(RangeSettings):
     """Ranges observed or steps learned."""
 
-    quantizer: Literal["observed", "lsq"] = Field(
+    quantizer: Literal["observed", "lsq", "rows", "columns", "pow2", "apot"] = Field(
         default="observed",
-        description="observed: the step follows the range rule; lsq: step and zero point are learned with the weights.",
+        description="observed: one step, by the range rule; lsq: step and zero point are learned with the weights; "
+        "rows, columns: a step for each row or column of features, and for each output column of weights; "
+        "pow2, apot: levels that are powers of two, or sums of them.",
     )
     step_lr: float = Field(
         default=0.01,
@@ -40,7 +45,7 @@ class QatSettings(RangeSettings):
 
 
 class Qat(Method):
-    """Fake quantization in training, with observed ranges or learned steps."""
+    """Fake quantization in training, by a quantizer of the chosen kind."""
 
     settings: QatSettings
 
@@ -53,9 +58,9 @@ class Qat(Method):
 
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         observed = super().quantizer(where, bits)
-        if self.settings.quantizer == "observed" or observed.qtype.is_float:
+        if observed.qtype.is_float:
             return observed
-        return LearnedQuantizer(observed.qtype, symmetric=where.site in PARAMETERS)
+        return MAKERS[self.settings.quantizer](Asked(observed, where, self.settings))
 
     def parameter_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Learned steps have a learning rate of their own and no weight decay: it would pull them to the first ones."""
@@ -66,7 +71,6 @@ class Qat(Method):
         return [*groups, {"params": steps, "lr": self.settings.step_lr, "weight_decay": 0.0}] if steps else groups
 
 
-LEARNED_STEPS: dict[tuple[str, Any], tuple[str, ...]] = {("quantizer", "lsq"): ("esser2020", "bhalgat2020", "jain2020")}
 ENTRY: Entry[Method] = Entry("qat", "Quantization-aware training, six modes: ste or gc with abs, mom or per ranges.",
                              Qat, QatSettings, cites=("jacob2018", "tailor2021"),
-                             facts={"label": "QAT", "quantized": True}, cites_where=LEARNED_STEPS)  # fmt: skip
+                             facts={"label": "QAT", "quantized": True}, cites_where=WORKS)  # fmt: skip

@@ -58,6 +58,7 @@ class QuantLinear(nn.Module):
         self.weight: nn.Parameter = old.weight  # type: ignore[assignment]
         self.bias: nn.Parameter | None = old.bias  # type: ignore[assignment]
         self.input_q, self.weight_q, self.feature_q, self.shield = input, weight, feature, shield
+        input.fit(self.in_channels)
         for quantizer in (weight, feature):
             quantizer.fit(self.out_channels)
 

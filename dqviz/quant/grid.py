@@ -39,6 +39,11 @@ class Grid:
         parts = (self.step, self.zero, self.low, self.high, self.bits)
         return Grid(*(part.flatten().repeat_interleave(counts) if part.numel() > 1 else part for part in parts))
 
+    def of_columns(self, column: Tensor) -> Grid:
+        """The grid of each value from its column's, in parts of one element or [1, channels]: flat parts."""
+        parts = (self.step, self.zero, self.low, self.high, self.bits)
+        return Grid(*(part.flatten()[column] if part.numel() > 1 else part.flatten() for part in parts))
+
     @property
     def is_one(self) -> bool:
         """Whether all values of the site share it."""

@@ -49,7 +49,9 @@ class Sites(nn.Module):
 
     def attach(self, conv: MessagePassing) -> None:
         """Hooks this layer. The layer must get a dense edge_index, or message hooks would not fire."""
-        self.message.fit(self.sent_channels(conv))
+        for quantizer in (self.message, self.aggregate):
+            quantizer.fit(self.sent_channels(conv))
+        self.update.fit(self.left_channels(conv))
         conv.register_propagate_forward_pre_hook(self.on_propagate)
         conv.register_aggregate_forward_hook(self.on_aggregate)
         conv.register_forward_hook(self.on_output)
@@ -67,6 +69,10 @@ class Sites(nn.Module):
     def sent_channels(self, conv: Any) -> int:
         """Channels of a row that is sent."""
         raise NotImplementedError
+
+    def left_channels(self, conv: Any) -> int:
+        """Channels of a row that leaves the layer."""
+        return int(conv.out_channels)
 
     def leaving_weights(self, part: Part) -> Tensor:
         """[num_leaving]: what a row that leaves the part is multiplied by on its way into the target's sum."""

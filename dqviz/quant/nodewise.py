@@ -78,7 +78,7 @@ class ReachRows(SignedRows):
         low, high = row_ends(x, ptr)
         reach = torch.maximum(-low, high).float()
         width = torch.full_like(reach, self.qtype.bits + (0 if self.signed else 1))
-        return torch.where(reach > 0, (reach / largest(width)).clamp(min=float(EPS)), 1.0), width
+        return reach_steps(reach, largest(width)), width
 
     def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:
         grid = shaped(self.grid_of(*self.rows(x, ptr)), x, ptr)
@@ -233,6 +233,11 @@ class ColumnQuantizer(Quantizer):
     def range(self) -> tuple[float, float]:
         high = reached(self.steps(), self.width)
         return -high, high
+
+
+def reach_steps(reach: Tensor, top: Tensor) -> Tensor:
+    """s [rows] that makes what each row reaches its largest code; 1 of a row of zeros."""
+    return torch.where(reach > 0, (reach / top).clamp(min=float(EPS)), 1.0)
 
 
 def positive(step: Tensor) -> Tensor:

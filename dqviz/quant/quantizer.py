@@ -16,7 +16,7 @@ from dqviz.quant.qtype import QType
 from dqviz.quant.sparse import stored, with_values
 from dqviz.quant.where import Where
 
-State = Literal["on", "off", "observe"]
+State = Literal["on", "off", "observe", "search"]
 Recorder = Callable[["Quantizer", Tensor, Tensor, "Tensor | None"], None]
 
 
@@ -24,7 +24,8 @@ class Quantizer(nn.Module):
     """Fake quantization of the values that pass one site.
 
     `state`: "on" quantizes (and observes in training mode); "off" passes values untouched (the twin, or PTQ while it
-    trains); "observe" only takes ranges (calibration). A 32-bit type always passes values untouched.
+    trains); "observe" only takes ranges (calibration); "search" is "on" for a site that learns its bits and has not
+    settled yet, and for every other site the same as "on". A 32-bit type always passes values untouched.
     `share`: the part of the elements that is quantized in a training step (quantization noise); at evaluation all are.
     `where` and `asked` are set by `quantize()`. `where` is the site's address; its key, such as "1/aggregate", names it
     in every table. `asked` is the bit width that the run asks of this site (32 where the site profile leaves it
@@ -37,6 +38,7 @@ class Quantizer(nn.Module):
 
     own_rows = False
     own_columns = False
+    own_levels = False
     only_clipped: frozenset[str] = frozenset()
 
     def __init__(self, qtype: QType, observer: Observer, gradient: Gradient = "ste") -> None:
@@ -52,7 +54,7 @@ class Quantizer(nn.Module):
         self.edges: Tensor | None = None
 
     def fit(self, channels: int) -> None:
-        """Told once, before any value comes, how many output columns the site has."""
+        """Told once, before any value comes, how many columns the site has."""
 
     def qparams(self) -> QParams:
         """Step and zero point of the range observed so far."""

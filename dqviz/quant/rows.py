@@ -54,7 +54,12 @@ def on_rows(x: Tensor, grid: Grid, protected: Protected | None, ptr: Tensor | No
 
     `grid`: of rows. Rows of 32 bits and protected rows stay as they are.
     """
-    out: Tensor = _OnRows.apply(x, shaped(grid, x, ptr), protected)  # type: ignore[no-untyped-call]
+    return on_grid(x, shaped(grid, x, ptr), protected)
+
+
+def on_grid(x: Tensor, grid: Grid, protected: Protected | None) -> Tensor:
+    """The same for a grid whose parts broadcast to x."""
+    out: Tensor = _OnGrid.apply(x, grid, protected)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -69,7 +74,7 @@ class NodeRows(Quantizer):
         return super().forward(x, protected, node)
 
 
-class _OnRows(torch.autograd.Function):
+class _OnGrid(torch.autograd.Function):
     @staticmethod
     def forward(_ctx: Any, x: Tensor, grid: Grid, protected: Protected | None) -> Tensor:
         steps = x * (1 / grid.step.float())

@@ -107,6 +107,9 @@ class PropagationSites(CoefficientSites):
     def sent_channels(self, conv: Any) -> int:
         return int(conv.channels)
 
+    def left_channels(self, conv: Any) -> int:
+        return int(conv.channels)
+
 
 class AttentionSites(EdgeSites):
     """GAT: the vector a, the logits before LeakyReLU and softmax; the softmax itself stays in float."""
@@ -161,6 +164,9 @@ class AttentionSites(EdgeSites):
 
     def sent_channels(self, conv: Any) -> int:
         return int(conv.heads * conv.out_channels)
+
+    def left_channels(self, conv: Any) -> int:
+        return self.sent_channels(conv) if conv.concat else int(conv.out_channels)
 
     def leaving_weights(self, part: Part) -> Tensor:
         """As if targets attended to all their neighbours and themselves alike."""
@@ -243,6 +249,10 @@ class SumSites(GatherSites):
 
     def sent_channels(self, conv: Any) -> int:
         return int(next(conv.nn.parameters()).size(1))
+
+    def left_channels(self, conv: Any) -> int:
+        """Of the MLP's last product."""
+        return int([module.out_channels for module in conv.nn.modules() if hasattr(module, "out_channels")][-1])
 
     def leaving_weights(self, part: Part) -> Tensor:
         return torch.ones(part.leaving.size(1))

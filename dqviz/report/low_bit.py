@@ -23,8 +23,10 @@ Written by `make reproduce-lowbit` (`dqviz reproduce --table lowbit`) from the l
 Protocol, the same for every method: the data set's public split; the model of the best validation accuracy, ties to the
 lower validation loss; the test split read once a run, with that model; mean and standard deviation over at least 10
 seeds, {MORE_SEEDS} where the standard deviation exceeds {100 * WIDE:g} points; an architecture has the same layers and
-widths with every method. Settings were searched (`make search-lowbit`) with the same budget of trials for every method,
-by validation accuracy alone, on seeds that no final run has.
+widths with every method. Settings are those that `dqviz search` has found by validation accuracy alone, on seeds that
+no final run has; `dqviz/training/settings` holds them with the trials of each cell, which are not the same for all. A
+cell that was not searched has the preset's settings. Methods that quantize in training may choose whether each row of
+features is divided by its sum or left at 0 and 1, and whether quantizers come on after a part of the epochs.
 
 Bits: what was asked for. Feature bits: mean bits of a quantized feature between the layers. Tensor bits: mean bits of a
 value over all sites of the profile `paper` (inputs, weights, products, edge coefficients, messages, aggregates, layer

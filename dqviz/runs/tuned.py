@@ -58,6 +58,7 @@ class Cell(Frozen):
     optimizer: dict[str, Scalar] = Field(default_factory=dict)
     arch_settings: dict[str, Scalar] = Field(default_factory=dict)
     method_settings: dict[str, Scalar] = Field(default_factory=dict)
+    dataset_settings: dict[str, Scalar] = Field(default_factory=dict)
     found: Found
 
     @property
@@ -79,7 +80,7 @@ def cells(dataset: str, folder: Path | None = None) -> dict[Key, Cell]:
 def write(dataset: str, found: Iterable[Cell], folder: Path) -> Path:
     """Lays `found` over what the data set's file in `folder` holds; the other cells stay."""
     merged = cells(dataset, folder) | {cell.key: cell for cell in found}
-    rows = [clean(merged[key].model_dump(mode="json")) for key in sorted(merged, key=_order)]
+    rows = [_plain(merged[key]) for key in sorted(merged, key=_order)]
     text = yaml.safe_dump({"dataset": dataset, "cells": rows}, sort_keys=False, width=1_000, default_flow_style=None)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{dataset}.yaml"
@@ -96,8 +97,15 @@ def tuned(spec: RunSpec) -> RunSpec:
         "optimizer": {**spec.optimizer.model_dump(), **cell.optimizer},
         "arch_settings": {**spec.arch_settings, **cell.arch_settings},
         "method_settings": {**spec.method_settings, **cell.method_settings},
+        "dataset_settings": {**spec.dataset_settings, **cell.dataset_settings},
     }
     return make_spec(**{**spec.model_dump(), **found})
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    """A cell as the file holds it; hardly any has settings of the data set."""
+    left_out = set() if cell.dataset_settings else {"dataset_settings"}
+    return dict(clean(cell.model_dump(mode="json", exclude=left_out)))
 
 
 def _order(key: Key) -> tuple[Any, ...]:

@@ -22,9 +22,9 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-citeseer", 390),
         ("dq-pubmed", 390),
         ("dq-mnist", 75),
-        ("lowbit-cora", 190),
-        ("lowbit-citeseer", 190),
-        ("lowbit-pubmed", 190),
+        ("lowbit-cora", 380),
+        ("lowbit-citeseer", 380),
+        ("lowbit-pubmed", 360),
         ("dq-reddit-binary", 50),
         ("one-site", 280),
         ("observers", 60),
@@ -153,7 +153,7 @@ def test_a_tuned_study_takes_what_was_searched(tmp_path: Path, monkeypatch: pyte
     """The found settings lie over the file's; a cell that was not searched keeps the file's."""
     cell = tuned.Cell(arch="gcn", method="dq", bits=4, val_accuracy=0.5, val_by_seed={1000: 0.5},
                       optimizer={"lr": 1e-5}, arch_settings={"dropout": 0.2}, method_settings={"p_max": 0.3},
-                      found=tuned.Found(**FOUND))  # fmt: skip
+                      dataset_settings={"row_normalize": False}, found=tuned.Found(**FOUND))  # fmt: skip
     tuned.write("cora", [cell], tmp_path)
     assert tuned.cells("cora", tmp_path) == {("gcn", "dq", 4): cell}
     monkeypatch.setattr(tuned, "settings_dir", lambda: tmp_path)
@@ -163,7 +163,9 @@ def test_a_tuned_study_takes_what_was_searched(tmp_path: Path, monkeypatch: pyte
     assert (four.optimizer.lr, four.optimizer.weight_decay) == (1e-5, 0.5)
     assert four.arch_settings == {"dropout": 0.2}
     assert four.method_settings == {"p_min": 0.1, "p_max": 0.3}
+    assert four.dataset_settings == {"row_normalize": False}
     eight = next(r for r in study.runs if r.bits == 8)
+    assert eight.dataset_settings == {}
     assert (eight.optimizer.lr, eight.arch_settings, eight.method_settings["p_max"]) == (0.01, {}, 0.2)
     assert study_of({**BASE, "bits": [4]}).runs[-1].optimizer.lr == 0.01, "only where the file asks for it"
 

@@ -157,17 +157,17 @@ def test_two_processes_never_search_one_cell(home: Path) -> None:
 def test_the_first_trial_is_the_start_of_the_space(home: Path) -> None:
     cell = search_cell(plan(trials=1))
     assert cell.optimizer == {"lr": 0.01, "weight_decay": 5e-4}
-    own = {"quantizer": "observed", "gradient": "gc", "observer": "per", "p_min": 0.0, "p_max": 0.1}
+    own = {"finetune": 1.0, "quantizer": "observed", "gradient": "gc", "observer": "per", "p_min": 0.0, "p_max": 0.1}
     assert cell.method_settings == own
     assert set(cell.val_by_seed) == {1000, 1001}
     assert cell.val_accuracy == pytest.approx(sum(cell.val_by_seed.values()) / 2, abs=1e-6)
 
 
-def test_the_second_trial_changes_one_choice_of_the_first(home: Path) -> None:
+def test_the_second_trial_changes_what_the_space_says(home: Path) -> None:
     search_cell(plan(trials=2))
     with opened(plan(trials=2)) as study:
         first, second = (trial.params for trial in ended(study))
-    assert second == first | {"method.quantizer": "lsq"}
+    assert second == first | {"method.quantizer": "lsq", "method.finetune": 0.75, "arch.dropout": 0.7}
     assert len(space.starts(space.part_of("fp32"))) == 1
 
 
@@ -287,6 +287,17 @@ def test_the_space_names_settings_that_the_method_has(method: str) -> None:
     settings = {name: value for name, value in settings.items() if not part.method[name].added_to}
     METHODS.settings(method, settings)
     assert set(space.space().methods.get(method, space.Part()).method) <= set(METHODS[method].settings.model_fields)
+
+
+def test_settings_of_a_data_set_are_searched_where_it_has_them() -> None:
+    """A2Q's authors take features of 0 and 1; a search may do so too, and its cell tells presets."""
+    part = space.part_of("a2q", "cora")
+    assert space.starts(part)[0]["dataset.row_normalize"] is True
+    assert space.starts(part)[1]["dataset.row_normalize"] is False
+    assert "dataset.row_normalize" not in space.part_of("a2q", "karate").knobs()
+    assert all(not space.part_of(method, "cora").dataset for method in METHODS.names() if method != "a2q")
+    chosen = {"dataset_settings": {"row_normalize": False}}
+    assert plan("a2q", dataset="cora").spec(chosen, 1000).dataset_settings == {"row_normalize": False}
 
 
 def test_a_method_without_an_entry_gets_the_shared_space(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from dqviz import methods
 from dqviz import nn as archs
 from dqviz.methods import METHODS, Method
+from dqviz.methods.quantizers import MAKERS
 from dqviz.nn import ARCHS
 from dqviz.quant import quantize, quantizers
 from dqviz.quant.convert import set_state
 from dqviz.quant.guard import Protection
 
 LEARNED = {f"{name} lsq": (name, {"quantizer": "lsq"}) for name in ("qat", "nqat", "dq")}
+KINDS = {f"qat {kind}": ("qat", {"quantizer": kind}) for kind in MAKERS if kind not in {"observed", "lsq"}}
 ALL = {"sites": "all"}
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgquant topology": ("sgquant", ALL | {"granularity": "topology", "range": "own", "weights": "quantized"}),
@@ -27,8 +29,11 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgquant auto": ("sgquant", ALL | {"granularity": "auto", "budget": 3.0}),
     "a2q all": ("a2q", ALL | {"gradient": "task"}),
 }
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS.names()} | LEARNED | ROWS
-"""Every method as it comes, those that can learn their steps with learned steps, those of rows that differ in bits."""
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = (
+    {name: (name, {}) for name in METHODS.names()} | LEARNED | KINDS | ROWS
+)
+"""Every method as it comes, those that can learn their steps with learned steps, other kinds of quantizers,
+those of rows that differ in bits."""
 FEATURES, CLASSES, NODES = 5, 3, 24
 SMALL = {"hidden": 8, "dropout": 0.0, "layers": 2}
 PROPAGATIONS = ("appnp", "smp")

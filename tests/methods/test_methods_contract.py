@@ -16,6 +16,7 @@ from methods_examples import (
     build,
     classes,
     combinations,
+    make,
     only_nodes,
     protect_everything,
     steps,
@@ -115,10 +116,13 @@ def branches_of(book: Codebook) -> Tensor:
 @every
 def test_gradients_reach_every_weight(arch: str, method: str, kind: str, profile: str) -> None:
     model = trained(arch, method, kind, profile).train()
+    set_state(model, "search")  # bits that a site chooses learn too; to all others it is "on"
     model.zero_grad()
     torch.manual_seed(0)
     for _ in range(4 if method.startswith("nqat") else 1):  # chance may leave all of a small weight unquantized
-        F.cross_entropy(model(*batch(kind)), classes(kind)).backward()
+        loss = F.cross_entropy(model(*batch(kind)), classes(kind))
+        penalty = make(method).penalty(model)
+        (loss if penalty is None else loss + penalty).backward()
     clipped = {id(getattr(q, name)) for q in quantizers(model) for name in q.only_clipped}
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

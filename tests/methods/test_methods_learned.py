@@ -15,6 +15,7 @@ from dqviz import integer, methods
 from dqviz import nn as archs
 from dqviz.errors import Unavailable
 from dqviz.methods import METHODS
+from dqviz.nn.propagation import Normalised, Propagation
 from dqviz.quant import QType, Quantizer, Site, quantize, quantizers
 from dqviz.quant.learned import LearnedQuantizer
 from dqviz.quant.observers import make_observer
@@ -111,10 +112,11 @@ def test_first_steps_come_from_the_first_batch_and_survive_a_state(tmp_path: Pat
 def test_every_method_of_integer_grids_runs_in_integers(variant: str, arch: str, bits: int) -> None:
     """Codes of the integer session are those of the fake-quantized network in float64, at 8, 4 and 2 bits.
 
-    Or it says at which site that is not possible: one left in float, or one whose rows have grids of their own.
+    Or it says at which site that is not possible: one left in float, or one that has not one even grid for all values.
     """
     model = ended(build(arch, variant, "node", "integer", bits), make(variant), "node")
-    hindered = [q.key for q in quantizers(model) if q.own_rows or (q.asked < FLOAT_BITS and q.qtype.is_float)]
+    uneven = {q.key for q in quantizers(model) if q.own_rows or q.own_columns or q.own_levels}
+    hindered = {q.key for q in quantizers(model) if q.asked < FLOAT_BITS and q.qtype.is_float} | uneven
     try:
         program = integer.plan(model)
     except Unavailable as reason:
@@ -144,6 +146,9 @@ def doubled_logits(model: Any, x: torch.Tensor, edge_index: torch.Tensor) -> tor
             if getattr(module, "_cached_edge_index", None) is not None:
                 edges, weight = module._cached_edge_index
                 module._cached_edge_index = edges, weight.double()
+        if isinstance(model, Propagation):
+            copy.normalised, known = Normalised(), model.normalised.known
+            copy.normalised.graph, copy.normalised.known = edge_index, (known[0], known[1].double())
         return copy(x.double(), edge_index)
 
 

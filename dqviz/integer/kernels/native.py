@@ -178,8 +178,9 @@ class Native(Numba):
         held: list[Any] = [kept, out]
         for x, weight in reversed(pairs):
             x, packed = x.packed(), weight.packed(x.params.bits)
+            bits = x.params.bits if x.is_packed else 8  # codes of 5 to 7 bits lie as bytes, whatever their width
             job = GemmJob(
-                self.level, threads, x.channels, channels, x.params.bits, x.params.zero_point, weight.zero, 0,
+                self.level, threads, x.channels, channels, bits, x.params.zero_point, weight.zero, 0,
                 address(x.data), x.data.strides[0], address(packed.blocks), address(packed.column_sums), rows,
                 address(out), out.strides[0], second, finish,
             )  # fmt: skip

@@ -16,11 +16,10 @@ from typing import Any, cast
 import numba
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 import torch
 
 from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int8, Int32, Int64, in_own_steps, narrow
-from dqviz.integer.csr import Csr
+from dqviz.integer.csr import Csr, scipy_of
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.kernels import loops
 from dqviz.integer.kernels.base import (
@@ -156,12 +155,6 @@ class Numba(Backend):
         acc.eliminate_zeros()
         return Csr(acc.indptr.astype(np.int64), acc.indices.astype(np.int32), narrow(acc.data.astype(np.int64)),
                    x.num_cols)  # fmt: skip
-
-
-def scipy_of(matrix: Csr) -> Any:
-    """The same matrix for scipy, int64 (scipy's own int8 product overflows silently)."""
-    data = np.ones(matrix.num_entries, np.int64) if matrix.weights is None else matrix.weights.astype(np.int64)
-    return scipy.sparse.csr_array((data, matrix.indices, matrix.indptr), shape=(matrix.num_rows, matrix.num_cols))
 
 
 def scalars(epilogue: Requantize, channels: int) -> tuple[Any, ...]:

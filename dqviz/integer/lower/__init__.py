@@ -28,7 +28,8 @@ class Kind:
     """How one kind of layer is lowered: the short name in timing tables, and the quantizer at its door.
 
     `summable`: whether its sums are integers of one scale a channel, which a pool can add as they are. `scales`: rows
-    of what enters may have steps of their own, its product's epilogue has a factor for them.
+    of what enters may have steps of their own, its product's epilogue has a factor for them. `sums`: rows are summed
+    first, so that columns of what enters may have steps of their own, and rows where all have the same.
     """
 
     arch: str
@@ -36,11 +37,12 @@ class Kind:
     lower: Lower
     summable: Callable[[Any], bool] = lambda _: True
     scales: bool = False
+    sums: bool = False
 
 
 KINDS: dict[type[MessagePassing], Kind] = {
     GCNConv: Kind("gcn", lambda conv: conv.lin.input_q, lower_gcn, lambda conv: not folds(conv), scales=True),
-    GINConv: Kind("gin", lambda conv: conv.sites.message, lower_gin),
+    GINConv: Kind("gin", lambda conv: conv.sites.message, lower_gin, sums=True),
     SAGEConv: Kind("sage", lambda conv: conv.sites.message, lower_sage, lambda _: False),
     GATConv: Kind("gat", lambda conv: conv.lin.input_q, lower_gat),
 }

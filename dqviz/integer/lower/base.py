@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from dqviz.integer.codes import Float64, Grid, grid_of, quantize
+from dqviz.errors import Unavailable
+from dqviz.integer.codes import Float64, Grid, quantize
+from dqviz.integer.columns import row_grid
 from dqviz.integer.epilogue import Dequantize, Epilogue, Requantize, elu_thresholds
-from dqviz.integer.ops import Op
+from dqviz.integer.ops import Gemm, Op, Spmm
+from dqviz.integer.rows import Rescale
+from dqviz.integer.steps import RowGrids
 from dqviz.integer.weight import Weight, weight_of
 from dqviz.quant import QuantLinear
 
@@ -21,13 +25,14 @@ class End:
     """How the sums of a layer are finished: codes of `out`, or where that is None one of three.
 
     Float logits; left as they are (`raw`), for a pool that adds integers; or `unit` > 0: reals in steps of that size,
-    for a pool that adds fixed-point numbers.
+    for a pool that adds fixed-point numbers. `rows`: rows of `out` have steps and bits of their own.
     """
 
     out: Grid | None = None
     activation: Activation = ""
     raw: bool = False
     unit: float = 0.0
+    rows: RowGrids | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +52,12 @@ class Affine:
     def epilogue(self, end: End) -> Epilogue | None:
         if end.raw:
             return None
-        inverse = end.out.inverse if end.out else 1 / end.unit if end.unit else 1.0
+        inverse = end.out.inverses if end.out else np.array(1 / end.unit if end.unit else 1.0)
         multiplier, offset = self.scale * inverse, self.offset * inverse
         also = None if self.also is None else self.also * inverse
         if end.out is None:
             return Dequantize(multiplier, offset, also=also)
-        steps = elu_thresholds(inverse, end.out.zero_point - end.out.qmin) if end.activation == "elu" else None
+        steps = elu_thresholds(float(inverse), end.out.zero_point - end.out.qmin) if end.activation == "elu" else None
         if steps is None or len(steps) == 0:  # ELU that stays within half a step of 0 is ReLU
             return Requantize(multiplier, offset, end.activation != "", end.out, also=also)
         return Requantize(multiplier, offset, False, end.out, also=also, thresholds=steps)
@@ -66,8 +71,20 @@ class Lowered:
     affine: Affine
 
 
+def ended(op: Gemm | Spmm, sums: Affine, end: End) -> list[Op]:
+    """The operation with its sums finished: by its kernel, or after it where rows get steps of their own."""
+    if end.rows is None or end.out is None:
+        return [replace(op, epilogue=sums.epilogue(end))]
+    if end.activation == "elu":
+        raise Unavailable(f"No integer run: ELU before site {end.out.key!r}, whose rows have grids of their own.")
+    waiting = f"{op.name}/sums"
+    rescale = Rescale(f"{op.name}/rows", waiting, op.target, sums.scale, sums.offset, end.activation == "relu",
+                      op.source, end.out, end.rows)  # fmt: skip
+    return [replace(op, target=waiting, epilogue=None), rescale]
+
+
 def quantized_weight(linear: QuantLinear) -> Weight:
-    grid = grid_of(linear.weight_q)
+    grid = row_grid(linear.weight_q)
     codes = quantize(linear.weight.detach().numpy(), grid)
     return weight_of(np.ascontiguousarray(codes.T), grid)
 
@@ -81,7 +98,10 @@ def bias_of(bias: Any, channels: int) -> Float64:
 
 def product(linear: QuantLinear, source: Grid) -> tuple[Weight, Affine]:
     """The weight of a linear layer whose input has grid `source`, and what its sums mean."""
+    if source.columns is not None:
+        raise Unavailable(f"No integer run: columns have grids of their own at site {source.key!r}, and a product "
+                          "cannot absorb their steps.")  # fmt: skip
     weight = quantized_weight(linear)
     channels = linear.out_channels
-    scale = np.full(channels, source.scale * weight.params.scale)
+    scale = source.scale * weight.steps(channels)
     return weight, Affine(scale, bias_of(linear.bias, channels))

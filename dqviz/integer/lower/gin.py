@@ -10,33 +10,48 @@ import numpy as np
 from torch import nn
 
 from dqviz.errors import Unavailable
-from dqviz.integer.codes import Grid, grid_of
+from dqviz.integer.codes import Grid
 from dqviz.integer.epilogue import Requantize
-from dqviz.integer.lower.base import Affine, End, Lowered, bias_of, product
+from dqviz.integer.lower.base import Affine, End, Lowered, bias_of, ended, product
 from dqviz.integer.ops import Gemm, Op, Sum
+from dqviz.integer.rows import SumRescale
+from dqviz.integer.steps import inner_grid
 from dqviz.quant import QuantLinear
 
 
 def lower_gin(conv: Any, name: str, source: Grid, end: End) -> Lowered:
     """Sum of neighbours and own row to codes of the MLP's first INPUT, then its products."""
     blocks = list(mlp_blocks(conv.nn))
-    first = grid_of(blocks[0].linear.input_q)
-    channels = blocks[0].linear.in_channels
-    requantize = Requantize(np.full(channels, source.scale * first.inverse), np.zeros(channels), False, first)
-    own = float(np.float32(1) + np.float32(conv.eps.item()))
-    ops: list[Op] = [Sum(f"{name}/sum", f"{name}/in", f"{name}/gemm1/in", own, requantize)]
-    grid, affine = first, Affine(np.ones(1), np.zeros(1))
+    first = gathered(conv, name, source, blocks[0].linear)
+    ops: list[Op] = [first]
+    grid, affine = first.out or source, Affine(np.ones(1), np.zeros(1))
     for index, block in enumerate(blocks, start=1):
         last = index == len(blocks)
-        following = end if last else End(grid_of(blocks[index].linear.input_q), "relu" if block.relu else "")
+        following = end if last else end_at(blocks[index].linear, block.relu)
         if last and block.changes:
             raise Unavailable("No integer run: the MLP of a GIN layer must end in a linear layer.")
         weight, affine = product(block.linear, grid)
         affine = block.fold(affine)
         target = f"{name}/out" if last else f"{name}/gemm{index + 1}/in"
-        ops.append(Gemm(f"{name}/gemm{index}", f"{name}/gemm{index}/in", target, weight, affine.epilogue(following)))
+        ops += ended(Gemm(f"{name}/gemm{index}", f"{name}/gemm{index}/in", target, weight, None), affine, following)
         grid = following.out or grid
     return Lowered(ops, affine)
+
+
+def gathered(conv: Any, name: str, source: Grid, linear: QuantLinear) -> Sum | SumRescale:
+    """The sum, to codes of the linear layer's INPUT."""
+    grid, rows = inner_grid(linear.input_q)
+    places = f"{name}/sum", f"{name}/in", f"{name}/gemm1/in"
+    own, scale = float(np.float32(1) + np.float32(conv.eps.item())), source.steps(linear.in_channels)
+    if rows is not None:
+        return SumRescale(*places, own, scale, grid, rows)
+    return Sum(*places, own, Requantize(scale * grid.inverse, np.zeros(len(scale)), False, grid))
+
+
+def end_at(linear: QuantLinear, relu: bool) -> End:
+    """Codes of the INPUT of a linear layer."""
+    grid, rows = inner_grid(linear.input_q)
+    return End(grid, "relu" if relu else "", rows=rows)
 
 
 @dataclass

@@ -54,7 +54,7 @@ class Plan:
     @property
     def name(self) -> str:
         """Names the study: the cell, and a digest of all that a trial's value depends on (not of the budget)."""
-        about = asdict(self) | {"space": part_of(self.method).digest}
+        about = asdict(self) | {"space": part_of(self.method, self.dataset).digest}
         left_out = {"trials", "preset", *(() if self.given else ("given",))}
         text = json.dumps({key: value for key, value in about.items() if key not in left_out}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -11,6 +11,7 @@ from typing import Any, cast
 import optuna
 from pydantic import Field, ValidationError, model_validator
 
+from dqviz.data import DATASETS
 from dqviz.errors import BadInput
 from dqviz.methods import METHODS
 from dqviz.registry import one_sentence
@@ -18,7 +19,7 @@ from dqviz.runs.tuned import SPACE, settings_dir
 from dqviz.runs.yamlfile import document
 from dqviz.spec import Frozen, Scalar
 
-GROUPS = {"optimizer": "optimizer", "arch": "arch_settings", "method": "method_settings"}
+GROUPS = {"optimizer": "optimizer", "arch": "arch_settings", "method": "method_settings", "dataset": "dataset_settings"}
 """Group in the file -> entry of a RunSpec."""
 
 
@@ -60,6 +61,7 @@ class Part(Frozen):
     optimizer: Group = Field(default_factory=dict)
     arch: Group = Field(default_factory=dict)
     method: Group = Field(default_factory=dict)
+    dataset: Group = Field(default_factory=dict)
     trained_as: str = ""
     second_start: dict[str, Scalar] = Field(default_factory=dict)
 
@@ -70,7 +72,10 @@ class Part(Frozen):
     @property
     def digest(self) -> str:
         """Names the space: another one is another study."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        content = self.model_dump(mode="json")
+        if not self.dataset:  # most have none: the studies of before there could be some keep their names
+            del content["dataset"]
+        text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -88,10 +93,15 @@ def space() -> Space:
         raise BadInput(one_sentence("Search space", error)) from error
 
 
-def part_of(method: str) -> Part:
-    """What is searched for a method: its own settings, and the shared ones unless it is trained as another method."""
+def part_of(method: str, dataset: str = "") -> Part:
+    """What is searched for a method: its own settings, and the shared ones unless it is trained as another method.
+
+    Of settings of the data set those that `dataset` has.
+    """
     own = space().methods.get(method, Part())
-    own = own.model_copy(update={"method": known(method, own.method)})
+    has = DATASETS[dataset].settings.model_fields if dataset else {}
+    features = {name: knob for name, knob in own.dataset.items() if name in has}
+    own = own.model_copy(update={"method": known(method, own.method), "dataset": features})
     if own.trained_as:
         return own
     shared = space().shared

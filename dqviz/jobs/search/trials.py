@@ -90,7 +90,7 @@ def one_trial(study: optuna.Study, plan: Plan, number: int, should_stop: Ask) ->
     study.sampler = optuna.samplers.TPESampler(
         n_startup_trials=RANDOM_TRIALS, constant_liar=False, seed=1_000_003 * plan.sampler_seed + number
     )
-    part = part_of(plan.method)
+    part = part_of(plan.method, plan.dataset)
     first = starts(part)
     if number < len(first) and not study.get_trials(states=(TrialState.WAITING,)):
         study.enqueue_trial(first[number])
