@@ -115,7 +115,9 @@ def test_a_study_of_several_depths_shows_them(fresh: Path) -> None:
     assert any("from 2 to 64 layers" in text.value for text in app.markdown)
     app = opened(PAGES[2], tab="Smoothness")
     assert not app.exception
+    assert app.multiselect(key="runs").value == ["QAT INT8 (layers 2)"], "the first depth alone: colour tells methods"
     assert any("Thin lines" in text.value for text in app.markdown)
+    assert any("FP32" in chart.proto.spec for chart in app.get("plotly_chart")), "drawn beside, though not chosen"
 
 
 def test_the_progress_of_a_study_is_shown_with_what_can_be_done(filled: Path) -> None:

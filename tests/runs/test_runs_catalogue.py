@@ -45,6 +45,11 @@ def test_rows_by_kind() -> None:
         known().row("arch", "x")
 
 
+def test_defaults_of_a_setting_are_of_those_that_have_it() -> None:
+    assert known().defaults("method", "p_max") == {"qat": 0.2}
+    assert known().defaults("arch", "layers") == {}
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
