@@ -57,6 +57,9 @@ def test_the_sentence_names_who_loses_most_and_who_least() -> None:
         "GCN in INT4 loses 40.0 points of test accuracy from 2 to 32 layers and SMP loses 2.0. The scale-free energy"
     )
     assert "from 0.26 to" in info.sentence, "the mean over seeds of 0.25 and 0.275, after 2 layers"
+    full = deep(combinations=(("fp32", 32),))
+    assert full.sentence.startswith("GCN in FP32 loses")
+    assert "in INT4" in deep(combinations=(("fp32", 32), ("qat", 4))).sentence, "what quantized networks do comes first"
     several = deep(combinations=(("qat", 2), ("dq", 2)))
     assert "GCN with QAT in INT2 loses 40.0" in several.sentence
     assert "SMP with Degree-Quant loses 2.0" in several.sentence

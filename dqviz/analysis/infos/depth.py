@@ -14,6 +14,7 @@ from dqviz.analysis.group import Identity, Row, bits_label, full_labels, method_
 from dqviz.analysis.info import Info, Line
 from dqviz.analysis.infos.compare_table import finished
 from dqviz.analysis.infos.smoothness_by_layer import AT_ZERO, free_of_scale
+from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import listing, number, points
 
 MEASURES = ("test_accuracy", "roughness", "layer_error")
@@ -103,9 +104,12 @@ def _table(curves: Mapping[Identity, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _sentence(scores: Sequence[Line], energies: Sequence[Line]) -> str:
-    """At the width where the groups differ most in what depth does to them: who loses how much, the worst first."""
+    """At the width where the groups differ most in what depth does to them: who loses how much, the worst first.
+
+    Full precision only where nothing is quantized.
+    """
     widths: dict[int, list[Line]] = {}
-    for line in scores:
+    for line in [line for line in scores if line.who.bits != FULL_PRECISION] or scores:
         widths.setdefault(line.who.bits, []).append(line)
     bits, lines = max(widths.items(), key=lambda one: (_spread(one[1]), -min(map(_gain, one[1]))))
     first = min(lines, key=_gain)
