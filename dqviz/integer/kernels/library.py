@@ -106,7 +106,19 @@ class Program(Structure):
     _fields_: ClassVar = [("threads", c_int32), ("count", c_int32), ("steps", c_void_p)]
 
 
-STRUCTS = (Finish, SpmmJob, SpmmFloatJob, GemmJob, QuantizeJob, AttentionJob, EntriesJob, UnpackJob, Step, Program, ChainJob)
+STRUCTS = (
+    Finish,
+    SpmmJob,
+    SpmmFloatJob,
+    GemmJob,
+    QuantizeJob,
+    AttentionJob,
+    EntriesJob,
+    UnpackJob,
+    Step,
+    Program,
+    ChainJob,
+)
 ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob, UnpackJob, ChainJob)
 KINDS: dict[type[Structure], int] = {struct: kind for kind, struct in enumerate(ORDER)}
 """The order of SHARES in kernels.c."""

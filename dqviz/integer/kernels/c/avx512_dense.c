@@ -296,13 +296,13 @@ typedef void (*Tiles)(const Gemm *job, const Panel *panel, const Panel *other, c
         for (int64_t from = 0; from < job->channels; from += 64) {                                                     \
             const int64_t left = job->channels - from;                                                                 \
             if (left > 48)                                                                                             \
-                tile(job, panel, other, e, count, from, 4, want, soon);                                                      \
+                tile(job, panel, other, e, count, from, 4, want, soon);                                                \
             else if (left > 32)                                                                                        \
-                tile(job, panel, other, e, count, from, 3, want, soon);                                                      \
+                tile(job, panel, other, e, count, from, 3, want, soon);                                                \
             else if (left > 16)                                                                                        \
-                tile(job, panel, other, e, count, from, 2, want, soon);                                                      \
+                tile(job, panel, other, e, count, from, 2, want, soon);                                                \
             else                                                                                                       \
-                tile(job, panel, other, e, count, from, 1, want, soon);                                                      \
+                tile(job, panel, other, e, count, from, 1, want, soon);                                                \
         }                                                                                                              \
     }
 TILES(to_sums, SUMS, 0, 0)

@@ -293,7 +293,8 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
     gemm_rows(job, row, last, NULL);
 }
 
-enum { CHUNK = 96 }; /* rows of a chain at a time: their neighbours' rows fit the second cache */
+/* Rows of a chain at a time (their neighbours' rows fit the second cache), and its dense products at most (chains.py). */
+enum { CHUNK = 96, LINKS = 4 };
 
 /* Codes of a chunk between two products: where row 0 would lie if all rows were there. */
 static uint8_t *as_row_0(uint8_t *chunk, int64_t row, int64_t row_bytes) {
@@ -310,7 +311,7 @@ static void chain_rows(const Chain *job, int64_t row, int64_t last, uint8_t *con
         Gemm product = *job->gemms[i];
         product.x = x;
         if (i + 1 < job->count)
-            product.out = as_row_0(between[i + 1], row, product.out_bytes), product.num_rows = 0; /* stays in the caches */
+            product.out = as_row_0(between[i + 1], row, product.out_bytes), product.num_rows = 0; /* not past the caches */
         gemm_rows(&product, row, last, soon);
         x = product.out;
     }
@@ -327,10 +328,10 @@ static Fetch fetch_of(const Spmm *job, int64_t row, int64_t last) {
 static void chain_share(const void *argument, int32_t share, int32_t shares) {
     const Chain *job = argument;
     const int64_t rows = job->spmm->rows[job->spmm->threads];
-    uint8_t *between[8];
-    between[0] = scratch((size_t)(CHUNK * job->spmm->out_bytes));
-    for (int32_t i = 0; i + 1 < job->count; i++)
-        between[i + 1] = scratch((size_t)(CHUNK * job->gemms[i]->out_bytes));
+    uint8_t *between[LINKS];
+    for (int32_t i = 0; i < job->count; i++)
+        if (!(between[i] = scratch((size_t)(CHUNK * (i ? job->gemms[i - 1]->out_bytes : job->spmm->out_bytes)))))
+            abort();
     int32_t *acc = spmm_space(job->spmm);
     for (int64_t row = (int64_t)share * CHUNK; row < rows; row += (int64_t)shares * CHUNK) {
         const int64_t last = row + CHUNK < rows ? row + CHUNK : rows, next = row + (int64_t)shares * CHUNK;
