@@ -35,11 +35,6 @@ class Scaled:
     rows: Float64 | None = field(default=None, kw_only=True)
     also: Float64 | None = field(default=None, kw_only=True)
 
-    @property
-    def is_plain(self) -> bool:
-        """Neither rows nor a second sum: what every fused kernel takes."""
-        return self.rows is None and self.also is None
-
     def reals(self, acc: Sums, second: Sums | None = None) -> Float32:
         """y before the activation: acc (and second) [rows, channels] exact integers -> float32."""
         y = acc.astype(np.float64)

@@ -51,6 +51,7 @@ class Session:
         """Runs all operations; every value stays in the frame, so that one operation can be run again. Logits.
 
         The second run of a frame replays what the first has recorded where the backend can (same features, same graph).
+        A replay may keep what lies between joined products to itself: the frame then holds it as the first run left it.
         """
         if frame.replay is not None:
             frame.replay()

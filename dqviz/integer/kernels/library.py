@@ -87,6 +87,10 @@ class EntriesJob(Structure):
     ]  # fmt: skip
 
 
+class ChainJob(Structure):
+    _fields_: ClassVar = [("threads", c_int32), ("count", c_int32), ("spmm", c_void_p), ("gemms", c_void_p)]
+
+
 class UnpackJob(Structure):
     _fields_: ClassVar = [
         ("level", c_int32), ("threads", c_int32), ("channels", c_int32), ("bits", c_int32), ("x", c_void_p),
@@ -102,8 +106,20 @@ class Program(Structure):
     _fields_: ClassVar = [("threads", c_int32), ("count", c_int32), ("steps", c_void_p)]
 
 
-STRUCTS = (Finish, SpmmJob, SpmmFloatJob, GemmJob, QuantizeJob, AttentionJob, EntriesJob, UnpackJob, Step, Program)
-ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob, UnpackJob)
+STRUCTS = (
+    Finish,
+    SpmmJob,
+    SpmmFloatJob,
+    GemmJob,
+    QuantizeJob,
+    AttentionJob,
+    EntriesJob,
+    UnpackJob,
+    Step,
+    Program,
+    ChainJob,
+)
+ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob, UnpackJob, ChainJob)
 KINDS: dict[type[Structure], int] = {struct: kind for kind, struct in enumerate(ORDER)}
 """The order of SHARES in kernels.c."""
 

@@ -24,6 +24,7 @@ from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.graph import SparseRows
 from dqviz.integer.kernels.base import INT32_MAX, Backend, Output, need_requantize
 from dqviz.integer.kernels.buffers import Buffers
+from dqviz.integer.kernels.chains import joined
 from dqviz.integer.kernels.finishing import LANES, WIDEST, bounds, finish_of
 from dqviz.integer.kernels.library import (
     CODES,
@@ -222,7 +223,7 @@ class Native(Numba):
 
     def recorded(self) -> Callable[[], None] | None:
         jobs, self.tape = self.tape, None
-        return Tape(jobs, self._team).play if jobs else None
+        return Tape(joined(jobs), self._team).play if jobs else None
 
     def elsewhere(self) -> Numba:
         """The kernels that do what these do not take; a tape with such a gap is no tape."""

@@ -17,7 +17,7 @@ int32_t avx512_sums(const Spmm *job, int64_t first, int64_t stop, int32_t *acc);
 int avx512_rows(const Spmm *job, int64_t first, int64_t last);
 void avx512_sums_float(const SpmmFloat *job, int64_t first, int64_t stop, float *acc);
 void avx512_attention(const Attention *job, int64_t row);
-int avx512_gemm(const Gemm *job, int64_t row, int64_t last);
+int avx512_gemm(const Gemm *job, int64_t row, int64_t last, Fetch *soon);
 void avx512_products(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
 void avx512_pack(const int8_t *codes, int32_t n, int32_t bits, uint8_t *out);
 

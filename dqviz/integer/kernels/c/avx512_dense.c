@@ -97,8 +97,20 @@ INLINE Row4 add_row(Row4 s, const uint8_t *x, __m512i c0, __m512i c1, __m512i c2
     return s;
 }
 
+/* Asks for two more lines of what is read soon. */
+INLINE void ask(Fetch *soon) {
+    if (soon->next == soon->stop)
+        return;
+    const char *row = (const char *)soon->x + *soon->next * soon->step + 64 * soon->line;
+    _mm_prefetch(row, _MM_HINT_T1);
+    _mm_prefetch(row + 64, _MM_HINT_T1);
+    soon->line += 2;
+    if (soon->line >= soon->lines)
+        soon->next++, soon->line = 0;
+}
+
 /* Six rows times 16 `vectors` outputs of a tile, from `start` on. */
-INLINE Block multiply(const Gemm *job, const Panel *panel, int row, int64_t from, Row4 start, int vectors) {
+INLINE Block multiply(const Gemm *job, const Panel *panel, int row, int64_t from, Row4 start, int vectors, Fetch *soon) {
     const int64_t stride = panel->stride, blocks = panel->plane / 4;
     const uint8_t *x = panel->bytes + row * stride;
     Block s = {start, start, start, start, start, start};
@@ -115,6 +127,7 @@ INLINE Block multiply(const Gemm *job, const Panel *panel, int row, int64_t from
             s.r3 = add_row(s.r3, at + 3 * stride, c0, c1, c2, c3, vectors);
             s.r4 = add_row(s.r4, at + 4 * stride, c0, c1, c2, c3, vectors);
             s.r5 = add_row(s.r5, at + 5 * stride, c0, c1, c2, c3, vectors);
+            ask(soon);
         }
     }
     return s;
@@ -256,15 +269,15 @@ INLINE void keep(const Gemm *job, const Panel *panel, Block s, int row, Row4 *ke
 
 /* All rows of a panel times one tile; of two panels, where there are two products. */
 INLINE void tile(const Gemm *job, const Panel *panel, const Panel *other, const End *e, int count, int64_t from, int vectors,
-                 Want want) {
+                 Want want, Fetch *soon) {
     const Gemm *last = want.pair ? job->second : job;
     const Panel *of = want.pair ? other : panel;
     const Row4 start = started(job, from), begin = started(last, from);
     for (int row = 0; row < count; row += ROWS) {
         Row4 kept[ROWS];
         if (want.pair)
-            keep(job, panel, multiply(job, panel, row, from, start, vectors), row, kept);
-        const Block s = multiply(last, of, row, from, begin, vectors);
+            keep(job, panel, multiply(job, panel, row, from, start, vectors, soon), row, kept);
+        const Block s = multiply(last, of, row, from, begin, vectors, soon);
         end_row(last, of, e, s.r0, kept, row, count, from, vectors, want);
         end_row(last, of, e, s.r1, kept + 1, row + 1, count, from, vectors, want);
         end_row(last, of, e, s.r2, kept + 2, row + 2, count, from, vectors, want);
@@ -274,21 +287,22 @@ INLINE void tile(const Gemm *job, const Panel *panel, const Panel *other, const 
     }
 }
 
-typedef void (*Tiles)(const Gemm *job, const Panel *panel, const Panel *other, const End *e, int count);
+typedef void (*Tiles)(const Gemm *job, const Panel *panel, const Panel *other, const End *e, int count,
+                      Fetch *soon);
 #define TILES(NAME, ...)                                                                                               \
     static __attribute__((noinline)) void NAME(const Gemm *job, const Panel *panel, const Panel *other, const End *e,  \
-                                               int count) {                                                            \
+                                               int count, Fetch *soon) {                                               \
         const Want want = {__VA_ARGS__};                                                                               \
         for (int64_t from = 0; from < job->channels; from += 64) {                                                     \
             const int64_t left = job->channels - from;                                                                 \
             if (left > 48)                                                                                             \
-                tile(job, panel, other, e, count, from, 4, want);                                                      \
+                tile(job, panel, other, e, count, from, 4, want, soon);                                                \
             else if (left > 32)                                                                                        \
-                tile(job, panel, other, e, count, from, 3, want);                                                      \
+                tile(job, panel, other, e, count, from, 3, want, soon);                                                \
             else if (left > 16)                                                                                        \
-                tile(job, panel, other, e, count, from, 2, want);                                                      \
+                tile(job, panel, other, e, count, from, 2, want, soon);                                                \
             else                                                                                                       \
-                tile(job, panel, other, e, count, from, 1, want);                                                      \
+                tile(job, panel, other, e, count, from, 1, want, soon);                                                \
         }                                                                                                              \
     }
 TILES(to_sums, SUMS, 0, 0)
@@ -306,7 +320,8 @@ void avx512_products(const Gemm *job, int64_t row, int count, int32_t *acc, int6
     const Panel panel = panel_of(job, space);
     const End e = {.out = (uint8_t *)acc, .stride = stride * (int64_t)sizeof(int32_t), .channels = job->channels};
     fill(job, &panel, row, count);
-    to_sums(job, &panel, &panel, &e, count);
+    Fetch nothing = {0};
+    to_sums(job, &panel, &panel, &e, count, &nothing);
     free(space);
 }
 
@@ -322,7 +337,8 @@ static Tiles tiles_of(const Gemm *job) {
 }
 
 /* Rows [row, last) to codes or reals; 0 where this epilogue needs the general way. */
-int avx512_gemm(const Gemm *job, int64_t row, int64_t last) {
+int avx512_gemm(const Gemm *job, int64_t row, int64_t last, Fetch *soon) {
+    Fetch nothing = {0};
     const Finish *f = &job->finish;
     const Gemm *second = job->second;
     if (f->kind == SUMS || (f->kind == CODES && !f->fast) || f->thresholds || f->rows)
@@ -347,7 +363,7 @@ int avx512_gemm(const Gemm *job, int64_t row, int64_t last) {
         fill(job, &panel, row, count);
         if (second)
             fill(second, &beside, row, count);
-        tiles(job, &panel, &beside, &e, count);
+        tiles(job, &panel, &beside, &e, count, soon ? soon : &nothing);
         for (int r = 0; !whole && r < count; r++)
             avx512_pack((const int8_t *)codes + r * width, job->channels, f->bits, out + r * job->out_bytes);
     }

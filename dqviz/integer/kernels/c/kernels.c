@@ -85,6 +85,7 @@ EXPORT void dqviz_sizes(int32_t *out) {
     out[7] = (int32_t)sizeof(Unpack);
     out[8] = (int32_t)sizeof(Step);
     out[9] = (int32_t)sizeof(Program);
+    out[10] = (int32_t)sizeof(Chain);
 }
 
 /* Rows of equal number for each share. */
@@ -132,23 +133,20 @@ static void piece(const Set *set, const Spmm *job, int64_t first, int64_t stop, 
     memcpy(out, acc, sizeof(int32_t) * (size_t)job->channels);
 }
 
-static void spmm_share(const void *argument, int32_t share, int32_t shares) {
-    const Spmm *job = argument;
-    const Set *set = set_of(job->level);
-    const int32_t n = job->channels;
-    (void)shares;
-    int32_t *acc = scratch(sizeof(int32_t) * (size_t)padded(n) + 2 * (size_t)padded(n));
+/* Scratch of a sparse product: sums of a row, its own codes, codes that are packed at the end. */
+static int32_t *spmm_space(const Spmm *job) {
+    int32_t *acc = scratch((sizeof(int32_t) + 2) * (size_t)padded(job->channels));
     if (!acc)
         abort();
+    return acc;
+}
+
+/* Whole rows [row, last). */
+static void spmm_rows(const Set *set, const Spmm *job, int64_t row, int64_t last, int32_t *acc) {
+    const int32_t n = job->channels;
     int8_t *self = (int8_t *)(acc + padded(n)), *codes = self + padded(n);
-    int64_t row = job->rows[share], group = job->groups[share];
-    const int64_t last = job->rows[share + 1], stop = job->groups[share + 1];
-    if (row < last && group > job->ptr[row]) {
-        piece(set, job, group, job->ptr[row + 1], acc, job->head + (int64_t)share * n);
-        group = job->ptr[++row];
-    }
     if (row < last && set->rows && set->rows(job, row, last))
-        group = job->ptr[row = last];
+        return;
     for (; row < last; row++) {
         const int32_t bias = set->sums(job, job->ptr[row], job->ptr[row + 1], acc);
         centre(job, acc, job->weight_sums + row * job->heads, job->zero + bias);
@@ -156,9 +154,24 @@ static void spmm_share(const void *argument, int32_t share, int32_t shares) {
             set->unpack(job->x + row * job->x_bytes, n, job->x_bits, self);
         const Row whole = {row, acc, NULL, job->own != 0 ? self : NULL, job->own, job->zero};
         finish_row(set, &job->finish, &whole, n, codes, (uint8_t *)job->out + row * job->out_bytes);
-        group = job->ptr[row + 1];
     }
-    piece(set, job, group, stop, acc, job->tail + (int64_t)share * n);
+}
+
+static void spmm_share(const void *argument, int32_t share, int32_t shares) {
+    const Spmm *job = argument;
+    const Set *set = set_of(job->level);
+    (void)shares;
+    int32_t *acc = spmm_space(job);
+    int64_t row = job->rows[share], group = job->groups[share];
+    const int64_t last = job->rows[share + 1], stop = job->groups[share + 1];
+    if (row < last && group > job->ptr[row]) {
+        piece(set, job, group, job->ptr[row + 1], acc, job->head + (int64_t)share * job->channels);
+        group = job->ptr[++row];
+    }
+    spmm_rows(set, job, row, last, acc);
+    if (row < last)
+        group = job->ptr[last];
+    piece(set, job, group, stop, acc, job->tail + (int64_t)share * job->channels);
     free(acc);
 }
 
@@ -169,9 +182,7 @@ static void spmm_end(const void *argument) {
     const int32_t n = job->channels;
     if (job->threads == 1)
         return;
-    int32_t *acc = scratch(sizeof(int32_t) * (size_t)padded(n) + 2 * (size_t)padded(n));
-    if (!acc)
-        abort();
+    int32_t *acc = spmm_space(job);
     int8_t *self = (int8_t *)(acc + padded(n)), *codes = self + padded(n);
     memset(acc, 0, sizeof(int32_t) * (size_t)n);
     for (int32_t share = 0; share < job->threads; share++) {
@@ -246,20 +257,19 @@ static void centre_weights(const Set *set, const Gemm *job, int64_t row, int32_t
         sums[k] = (int32_t)((uint32_t)sums[k] - shift);
 }
 
-static void gemm_share(const void *argument, int32_t share, int32_t shares) {
-    const Gemm *job = argument, *second = job->second;
+/* Rows [row, last). `soon`: what to ask for meanwhile. */
+static void gemm_rows(const Gemm *job, int64_t row, int64_t last, Fetch *soon) {
+    const Gemm *second = job->second;
     const Set *set = set_of(job->level);
+    if (set->gemm && set->gemm(job, row, last, soon))
+        return;
     const int64_t stride = padded(job->channels), most = job->inner;
     const int64_t inner = padded(second && second->inner > most ? second->inner : most);
-    int64_t row, last;
-    cut(job->num_rows, share, shares, &row, &last);
     int32_t *acc = scratch(sizeof(int32_t) * (size_t)(2 * ROWS * stride) + (size_t)stride + (size_t)inner);
     if (!acc)
         abort();
     int32_t *also = acc + ROWS * stride;
     int8_t *codes = (int8_t *)(also + ROWS * stride), *x = codes + stride;
-    if (set->gemm && set->gemm(job, row, last))
-        row = last;
     for (; row < last; row += ROWS) {
         const int count = last - row < ROWS ? (int)(last - row) : ROWS;
         set->products(job, row, count, acc, stride);
@@ -273,6 +283,63 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
             finish_row(set, &job->finish, &whole, job->channels, codes, (uint8_t *)job->out + (row + r) * job->out_bytes);
         }
     }
+    free(acc);
+}
+
+static void gemm_share(const void *argument, int32_t share, int32_t shares) {
+    const Gemm *job = argument;
+    int64_t row, last;
+    cut(job->num_rows, share, shares, &row, &last);
+    gemm_rows(job, row, last, NULL);
+}
+
+/* Rows of a chain at a time (their neighbours' rows fit the second cache), and its dense products at most (chains.py). */
+enum { CHUNK = 96, LINKS = 4 };
+
+/* Codes of a chunk between two products: where row 0 would lie if all rows were there. */
+static uint8_t *as_row_0(uint8_t *chunk, int64_t row, int64_t row_bytes) {
+    return (uint8_t *)((uintptr_t)chunk - (uintptr_t)(row * row_bytes));
+}
+
+/* Rows [row, last) through all products. between: room for a chunk of codes after each product but the last. */
+static void chain_rows(const Chain *job, int64_t row, int64_t last, uint8_t *const *between, int32_t *acc, Fetch *soon) {
+    Spmm sums = *job->spmm;
+    sums.out = as_row_0(between[0], row, sums.out_bytes);
+    spmm_rows(set_of(sums.level), &sums, row, last, acc);
+    const uint8_t *x = sums.out;
+    for (int32_t i = 0; i < job->count; i++) {
+        Gemm product = *job->gemms[i];
+        product.x = x;
+        if (i + 1 < job->count)
+            product.out = as_row_0(between[i + 1], row, product.out_bytes), product.num_rows = 0; /* not past the caches */
+        gemm_rows(&product, row, last, soon);
+        x = product.out;
+    }
+}
+
+/* What the sparse product reads for rows [row, last). */
+static Fetch fetch_of(const Spmm *job, int64_t row, int64_t last) {
+    const int64_t rows = job->rows[job->threads];
+    row = row < rows ? row : rows, last = last < rows ? last : rows;
+    return (Fetch){job->indices + 4 * job->ptr[row], job->indices + 4 * job->ptr[last], job->x, job->x_bytes,
+                   (int32_t)((bytes_of(job->channels, job->x_bits) + 63) / 64), 0};
+}
+
+static void chain_share(const void *argument, int32_t share, int32_t shares) {
+    const Chain *job = argument;
+    const int64_t rows = job->spmm->rows[job->spmm->threads];
+    uint8_t *between[LINKS];
+    for (int32_t i = 0; i < job->count; i++)
+        if (!(between[i] = scratch((size_t)(CHUNK * (i ? job->gemms[i - 1]->out_bytes : job->spmm->out_bytes)))))
+            abort();
+    int32_t *acc = spmm_space(job->spmm);
+    for (int64_t row = (int64_t)share * CHUNK; row < rows; row += (int64_t)shares * CHUNK) {
+        const int64_t last = row + CHUNK < rows ? row + CHUNK : rows, next = row + (int64_t)shares * CHUNK;
+        Fetch soon = fetch_of(job->spmm, next, next + CHUNK);
+        chain_rows(job, row, last, between, acc, &soon);
+    }
+    for (int32_t i = 0; i < job->count; i++)
+        free(between[i]);
     free(acc);
 }
 
@@ -367,8 +434,8 @@ static void unpack_share(const void *argument, int32_t share, int32_t shares) {
 typedef void (*Share)(const void *job, int32_t share, int32_t shares);
 typedef void (*End)(const void *job);
 static const Share SHARES[] = {spmm_share, gemm_share, quantize_share, entries_share, spmm_float_share, attention_share,
-                               unpack_share};
-static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL, NULL};
+                               unpack_share, chain_share};
+static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL, NULL, NULL};
 
 /* Threads that wait for programs. A team belongs to who made it; nothing here is shared between teams. */
 typedef struct Team {

@@ -79,6 +79,23 @@ typedef struct Gemm {
     Finish finish;
 } Gemm;
 
+/* A sparse product whose rows go on through `count` dense ones, some rows at a time: what is between them stays in the
+   near caches, and what the next rows of the sparse product read is asked for while these are multiplied. Thread i takes
+   every threads-th piece of rows, so that heavy rows beside each other are shared. */
+typedef struct {
+    int32_t threads, count;
+    const Spmm *spmm;
+    const Gemm *const *gemms;
+} Chain;
+
+/* Rows that will be read soon: `lines` cache lines each, `line` of them asked for of the row that `next` names. */
+typedef struct {
+    const int32_t *next, *stop;
+    const uint8_t *x;
+    int64_t step;
+    int32_t lines, line;
+} Fetch;
+
 /* codes of x * inverse */
 typedef struct {
     int32_t level, threads, channels, unused;
@@ -152,8 +169,8 @@ typedef struct {
     int32_t (*sums)(const Spmm *job, int64_t first, int64_t stop, int32_t *acc);
     /* Whole rows [first, last) to codes without leaving the registers; 0 where this matrix needs the general way. */
     int (*rows)(const Spmm *job, int64_t first, int64_t last);
-    /* Rows [first, last) to codes or reals; 0 where this epilogue needs the general way. */
-    int (*gemm)(const Gemm *job, int64_t first, int64_t last);
+    /* Rows [first, last) to codes or reals; 0 where this epilogue needs the general way. `soon`: what to ask for meanwhile. */
+    int (*gemm)(const Gemm *job, int64_t first, int64_t last, Fetch *soon);
     void (*sums_float)(const SpmmFloat *job, int64_t first, int64_t stop, float *acc);
     void (*products)(const Gemm *job, int64_t row, int count, int32_t *acc, int64_t stride);
     void (*finish)(const Finish *f, const Row *row, int32_t n, void *out);
