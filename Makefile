@@ -105,7 +105,7 @@ sanitize: dev
 	@DQVIZ_NATIVE=build/sanitized/dqviz/integer/kernels DQVIZ_PASSES=build/sanitized/dqviz/quant \
 	  LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 $(PY) -m pytest -q -p no:cacheprovider \
-	  tests/integer/test_integer_kernels.py tests/integer/test_integer_dense.py tests/integer/test_integer_attention.py \
+	  tests/integer/test_integer_kernels.py tests/integer/test_integer_dense.py tests/integer/test_integer_attention.py tests/integer/test_integer_chains.py \
 	  tests/quant/test_quant_passes.py
 
 arm: dev
