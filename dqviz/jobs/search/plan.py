@@ -74,7 +74,8 @@ class Plan:
 
     def after(self, cell: Cell) -> Plan:
         """The plan with the settings that its network is trained with."""
-        return replace(self, trained={"optimizer": cell.optimizer, "arch_settings": cell.arch_settings})
+        groups = ("optimizer", "arch_settings", "dataset_settings")
+        return replace(self, trained={group: dict(getattr(cell, group)) for group in groups})
 
     def spec(self, settings: Settings, seed: int) -> RunSpec:
         """The run of one trial and seed, as a final run with these settings would be but for its seed."""

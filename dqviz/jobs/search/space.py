@@ -99,13 +99,14 @@ def part_of(method: str, dataset: str = "") -> Part:
     Of settings of the data set those that `dataset` has.
     """
     own = space().methods.get(method, Part())
-    has = DATASETS[dataset].settings.model_fields if dataset else {}
-    features = {name: knob for name, knob in own.dataset.items() if name in has}
-    own = own.model_copy(update={"method": known(method, own.method), "dataset": features})
+    own = own.model_copy(update={"method": known(method, own.method)})
     if own.trained_as:
         return own
     shared = space().shared
-    return own.model_copy(update={"optimizer": shared.optimizer | own.optimizer, "arch": shared.arch | own.arch})
+    has = DATASETS[dataset].settings.model_fields if dataset else {}
+    features = {name: knob for name, knob in (shared.dataset | own.dataset).items() if name in has}
+    return own.model_copy(update={"optimizer": shared.optimizer | own.optimizer, "arch": shared.arch | own.arch,
+                                  "dataset": features})  # fmt: skip
 
 
 def known(method: str, group: Group) -> Group:
