@@ -61,11 +61,15 @@ class Normalised:
         self.known: tuple[Tensor, Tensor] | None = None
 
     def of(self, edge_index: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """([2, num_edges + num_nodes], coefficients) for rows x [num_nodes, channels], in their type."""
+        """([2, num_edges + num_nodes], coefficients) for rows x [num_nodes, channels], in their type.
+
+        Senders that are no rows are left out: who takes a part of a graph gives its layers the whole's coefficients.
+        """
         known = self.known
         if self.graph is not edge_index or known is None or known[1].dtype != x.dtype:
             self.graph = edge_index
-            self.known = known = gcn_norm(edge_index, None, x.size(0), dtype=x.dtype)
+            within = edge_index[:, edge_index[0] < x.size(0)]
+            self.known = known = gcn_norm(within, None, x.size(0), dtype=x.dtype)
         return known
 
 
