@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dqviz.integer.codes import Codes, Float32, Float64, Int32, Int64
+from dqviz.integer.codes import Codes, Float32, Int32
 from dqviz.integer.epilogue import Dequantize, Requantize
 from dqviz.integer.ops import Frame, Op
+from dqviz.integer.pools import pooled_means
 
 
 def centred(value: Any) -> Any:
@@ -48,16 +49,5 @@ class Real(Op):
         return False
 
     def result(self, frame: Frame, value: Codes) -> Float32:
-        codes, ptr = centred(value), frame.graph.pool_ptr
-        if ptr is None or not frame.graph.told_apart:
-            return self.epilogue.apply(codes)
-        count: Float64 = np.maximum(np.diff(ptr), 1).astype(np.float64)
-        return self.epilogue.apply(sums_of(codes, ptr) / count[:, None])
-
-
-def sums_of(codes: Int32, ptr: Int64) -> Int64:
-    """Sum of the rows of each graph [num_graphs, channels]; ptr [num_graphs + 1]."""
-    total = np.zeros((len(codes) + 1, codes.shape[1]), np.int64)
-    np.cumsum(codes, 0, dtype=np.int64, out=total[1:])
-    found: Int64 = total[ptr[1:]] - total[ptr[:-1]]
-    return found
+        codes = centred(value)
+        return self.epilogue.apply(pooled_means(frame, codes) if frame.graph.told_apart else codes)

@@ -25,32 +25,18 @@ Sums = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Rescale(Op):
-    """Sums acc [rows, channels] to codes of each row's own grid, with a factor of the column and one of the row.
+class OfRows(Op):
+    """Ends in codes of each row's own grid: `grids` of rows that lie in codes of `grid`, the widest of them."""
 
-        y = (acc * before[row]) * scale + offset;   y = max(y, 0);   code = clip(rint(float32(y * inverse[row])))
-
-    `scale`, `offset` float64 [channels], `inverse` = 1 / step, float32. `read`: the value the sums were made of;
-    `before` are the steps of its rows, where it has some and the sums are a product's.
-    """
-
-    scale: Float64
-    offset: Float64
-    relu: bool
-    read: str
     grid: Grid
     grids: RowGrids
-    kind: ClassVar[str] = "requantize"
 
     @property
     def in_kernels(self) -> bool:
         return False
 
-    def result(self, frame: Frame, value: Sums) -> Codes:
-        sums, before = value.astype(np.float64), frame.values[self.read].params.rows
-        sums = sums if before is None else sums * before.astype(np.float64)[:, None]
-        y = sums * self.scale + self.offset
-        y = np.maximum(y, 0) if self.relu else y
+    def coded(self, y: Float64) -> Codes:
+        """Codes of reals y [rows, channels]."""
         step, top = self.grids.of(y)
         return Codes.of(row_codes(y, step, top, self.grid), replace(self.grid, rows=step))
 
@@ -64,7 +50,30 @@ class Rescale(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class SumRescale(Op):
+class Rescale(OfRows):
+    """Sums acc [rows, channels] to codes of each row's own grid, with a factor of the column and one of the row.
+
+        y = (acc * before[row]) * scale + offset;   y = max(y, 0);   code = clip(rint(float32(y * inverse[row])))
+
+    `scale`, `offset` float64 [channels], `inverse` = 1 / step, float32. `read`: the value the sums were made of;
+    `before` are the steps of its rows, where it has some and the sums are a product's.
+    """
+
+    scale: Float64
+    offset: Float64
+    relu: bool
+    read: str
+    kind: ClassVar[str] = "requantize"
+
+    def result(self, frame: Frame, value: Sums) -> Codes:
+        sums, before = value.astype(np.float64), frame.values[self.read].params.rows
+        sums = sums if before is None else sums * before.astype(np.float64)[:, None]
+        y = sums * self.scale + self.offset
+        return self.coded(np.maximum(y, 0) if self.relu else y)
+
+
+@dataclass(frozen=True, eq=False)
+class SumRescale(OfRows):
     """Plain sum of neighbours plus `own` times the row itself (GIN's 1 + eps) to codes of each row's own grid.
 
     `scale` float64 [channels] of the codes read. Where their rows have steps these must be equal (0/1 features), for
@@ -73,13 +82,7 @@ class SumRescale(Op):
 
     own: float
     scale: Float64
-    grid: Grid
-    grids: RowGrids
     kind: ClassVar[str] = "sum"
-
-    @property
-    def in_kernels(self) -> bool:
-        return False
 
     def matrix(self, edges: Edges) -> Csr:
         return edges.plain
@@ -90,9 +93,7 @@ class SumRescale(Op):
             return self.sparse(matrix, value.matrix, scale)
         sums = cast("Sums", frame.backend.spmm(matrix, value)).astype(np.float64)
         centred = value.values.astype(np.float64) - value.params.zero_point
-        y = (sums + self.own * centred) * scale
-        step, top = self.grids.of(y)
-        return Codes.of(row_codes(y, step, top, self.grid), replace(self.grid, rows=step))
+        return self.coded((sums + self.own * centred) * scale)
 
     def sparse(self, matrix: Csr, x: Csr, scale: Float64) -> SparseCodes:
         rows = scipy_of(x).astype(np.float64)
@@ -106,14 +107,6 @@ class SumRescale(Op):
         y.eliminate_zeros()
         made = Csr(y.indptr.astype(np.int64), y.indices.astype(np.int32), narrow(y.data), x.num_cols)
         return SparseCodes(made, replace(self.grid, rows=step))
-
-    @property
-    def out(self) -> Grid:
-        return self.grid
-
-    @property
-    def float_part(self) -> str:
-        return BY_ROW
 
 
 def shared_step(value: Codes | SparseCodes) -> float:

@@ -36,7 +36,7 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dqviz.methods.base import Method, RangeSettings
+from dqviz.methods.base import Method, RangeSettings, rates_apart
 from dqviz.quant.convert import QuantLinear, quantizers
 from dqviz.quant.nodewise import ColumnQuantizer, NodewiseQuantizer, ReachRows
 from dqviz.quant.qtype import FLOAT_BITS, QType
@@ -118,10 +118,7 @@ class A2q(Method):
             ([q.step for q in columns if q.axis == 0], s.weight_step_lr),
             ([q.step for q in columns if q.axis == 1], s.feature_step_lr),
         ]
-        known = {id(p) for parameters, _ in learned for p in parameters}
-        weights = [p for p in model.parameters() if id(p) not in known]
-        groups = [{"params": weights, "lr": lr, "weight_decay": weight_decay}]
-        return groups + [{"params": p, "lr": rate, "weight_decay": 0.0} for p, rate in learned if p]
+        return rates_apart(model, lr, weight_decay, learned)
 
 
 def published(where: Where) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -22,6 +22,18 @@ ObserverName = Literal["abs", "mom", "per"]
 def late(finetune: float, epoch: int, epochs: int) -> State:
     """On for the last `finetune` (a share) of the epochs, the last one at least; off before."""
     return "on" if epoch >= epochs - max(1, round(finetune * epochs)) else "off"
+
+
+def rates_apart(
+    model: nn.Module, lr: float, weight_decay: float, own: Sequence[tuple[list[nn.Parameter], float]]
+) -> list[dict[str, Any]]:
+    """Parameter groups: the model's weights, then each part of `own` at its own rate and without weight decay.
+
+    A part without parameters is no group.
+    """
+    known = {id(p) for part, _ in own for p in part}
+    rest = {"params": [p for p in model.parameters() if id(p) not in known], "lr": lr, "weight_decay": weight_decay}
+    return [rest, *({"params": part, "lr": rate, "weight_decay": 0.0} for part, rate in own if part)]
 
 
 class RangeSettings(Settings):

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dqviz.methods.base import Method, RangeSettings
+from dqviz.methods.base import Method, RangeSettings, rates_apart
 from dqviz.methods.dq import protection_probability
 from dqviz.quant.convert import quantizers
 from dqviz.quant.guard import Protection
@@ -113,10 +113,7 @@ class MixQ(Method):
     def parameter_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """theta has a learning rate of its own and no weight decay."""
         theta = [q.theta for q in quantizers(model) if isinstance(q, MixedQuantizer)]
-        known = set(map(id, theta))
-        weights = [p for p in model.parameters() if id(p) not in known]
-        groups = [{"params": weights, "lr": lr, "weight_decay": weight_decay}]
-        return [*groups, {"params": theta, "lr": self.settings.bits_lr, "weight_decay": 0.0}] if theta else groups
+        return rates_apart(model, lr, weight_decay, [(theta, self.settings.bits_lr)])
 
 
 WITH_MASK: dict[tuple[str, Any], tuple[str, ...]] = {("mask", mask): ("tailor2021",) for mask in ("layer", "forward")}

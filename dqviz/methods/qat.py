@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import nn
 
-from dqviz.methods.base import Method, RangeSettings, late
+from dqviz.methods.base import Method, RangeSettings, late, rates_apart
 from dqviz.methods.quantizers import MAKERS, WORKS, Asked
 from dqviz.quant.learned import LearnedQuantizer
 from dqviz.quant.quantizer import Quantizer, State
@@ -65,10 +65,7 @@ class Qat(Method):
     def parameter_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Learned steps have a learning rate of their own and no weight decay: it would pull them to the first ones."""
         steps = [p for m in model.modules() if isinstance(m, LearnedQuantizer) for p in m.parameters()]
-        known = set(map(id, steps))
-        weights = [p for p in model.parameters() if id(p) not in known]
-        groups = [{"params": weights, "lr": lr, "weight_decay": weight_decay}]
-        return [*groups, {"params": steps, "lr": self.settings.step_lr, "weight_decay": 0.0}] if steps else groups
+        return rates_apart(model, lr, weight_decay, [(steps, self.settings.step_lr)])
 
 
 ENTRY: Entry[Method] = Entry("qat", "Quantization-aware training, six modes: ste or gc with abs, mom or per ranges.",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import nn
 
-from dqviz.methods.base import Method, RangeSettings, late
+from dqviz.methods.base import Method, RangeSettings, late, rates_apart
 from dqviz.quant.convert import quantizers
 from dqviz.quant.observers import make_observer
 from dqviz.quant.quantizer import Quantizer, State
@@ -72,10 +72,7 @@ class Qlr(Method):
     def parameter_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Factors have a learning rate of their own and no weight decay."""
         factors = [q.log_factor for q in quantizers(model) if isinstance(q, RangedQuantizer)]
-        known = set(map(id, factors))
-        weights = [p for p in model.parameters() if id(p) not in known]
-        groups: list[dict[str, Any]] = [{"params": weights, "lr": lr, "weight_decay": weight_decay}]
-        return [*groups, {"params": factors, "lr": self.own.range_lr, "weight_decay": 0.0}] if factors else groups
+        return rates_apart(model, lr, weight_decay, [(factors, self.own.range_lr)])
 
 
 ENTRY: Entry[Method] = Entry("qlr", "QLR: each site's observed range is scaled by a learned factor; BT, BT* at 2 bits.",

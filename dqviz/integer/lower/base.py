@@ -78,8 +78,8 @@ def ended(op: Gemm | Spmm, sums: Affine, end: End) -> list[Op]:
     if end.activation == "elu":
         raise Unavailable(f"No integer run: ELU before site {end.out.key!r}, whose rows have grids of their own.")
     waiting = f"{op.name}/sums"
-    rescale = Rescale(f"{op.name}/rows", waiting, op.target, sums.scale, sums.offset, end.activation == "relu",
-                      op.source, end.out, end.rows)  # fmt: skip
+    rescale = Rescale(f"{op.name}/rows", waiting, op.target, end.out, end.rows, sums.scale, sums.offset,
+                      end.activation == "relu", op.source)  # fmt: skip
     return [replace(op, target=waiting, epilogue=None), rescale]
 
 

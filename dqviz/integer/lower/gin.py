@@ -44,7 +44,7 @@ def gathered(conv: Any, name: str, source: Grid, linear: QuantLinear) -> Sum | S
     places = f"{name}/sum", f"{name}/in", f"{name}/gemm1/in"
     own, scale = float(np.float32(1) + np.float32(conv.eps.item())), source.steps(linear.in_channels)
     if rows is not None:
-        return SumRescale(*places, own, scale, grid, rows)
+        return SumRescale(*places, grid, rows, own, scale)
     return Sum(*places, own, Requantize(scale * grid.inverse, np.zeros(len(scale)), False, grid))
 
 
