@@ -7,7 +7,9 @@ architectures made of it (`appnp`, `smp`), and each step has quantizers of its o
 from __future__ import annotations
 
 from abc import abstractmethod
+from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -54,7 +56,11 @@ class Propagate(APPNP):  # type: ignore[misc]  # torch_geometric is untyped
 
 
 class Normalised:
-    """Edges with self-loops and their coefficients (Kipf & Welling), kept while the same graph comes again."""
+    """Edges with self-loops and their coefficients (Kipf & Welling), kept while the same graph comes again.
+
+    Kept as they were first made: in another type they are the same numbers, as those that GCNConv remembers are. A copy
+    of the network knows the same graph.
+    """
 
     def __init__(self) -> None:
         self.graph: Tensor | None = None
@@ -65,12 +71,18 @@ class Normalised:
 
         Senders that are no rows are left out: who takes a part of a graph gives its layers the whole's coefficients.
         """
-        known = self.known
-        if self.graph is not edge_index or known is None or known[1].dtype != x.dtype:
+        if self.graph is not edge_index or self.known is None:
             self.graph = edge_index
             within = edge_index[:, edge_index[0] < x.size(0)]
-            self.known = known = gcn_norm(within, None, x.size(0), dtype=x.dtype)
-        return known
+            self.known = gcn_norm(within, None, x.size(0), dtype=x.dtype)
+        edges, weight = self.known
+        if weight.dtype != x.dtype:
+            self.known = edges, weight.to(x.dtype)
+        return self.known
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Normalised:
+        """Tensors are shared: they are never changed, and the graph is known again by being the same one."""
+        return copy(self)
 
 
 class Propagation(nn.Module):

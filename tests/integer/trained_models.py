@@ -14,7 +14,6 @@ from dqviz import data, methods
 from dqviz import nn as archs
 from dqviz.data import Task
 from dqviz.integer.csr import Csr
-from dqviz.nn.propagation import Normalised, Propagation
 from dqviz.quant import quantize
 from dqviz.spec import Optimizer
 from dqviz.training import train
@@ -79,8 +78,4 @@ def doubled(model: nn.Module) -> nn.Module:
         if getattr(module, "_cached_edge_index", None) is not None:
             edge_index, weight = module._cached_edge_index
             module._cached_edge_index = edge_index, weight.double()
-    if isinstance(model, Propagation):
-        kept, known = Normalised(), model.normalised.known
-        kept.graph, kept.known = model.normalised.graph, known and (known[0], known[1].double())
-        copy.normalised = kept
     return copy  # type: ignore[no-any-return]

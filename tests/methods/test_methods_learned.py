@@ -15,7 +15,6 @@ from dqviz import integer, methods
 from dqviz import nn as archs
 from dqviz.errors import Unavailable
 from dqviz.methods import METHODS
-from dqviz.nn.propagation import Normalised, Propagation
 from dqviz.quant import QType, Quantizer, Site, quantize, quantizers
 from dqviz.quant.learned import LearnedQuantizer
 from dqviz.quant.observers import make_observer
@@ -145,9 +144,6 @@ def doubled_logits(model: Any, x: torch.Tensor, edge_index: torch.Tensor) -> tor
             if getattr(module, "_cached_edge_index", None) is not None:
                 edges, weight = module._cached_edge_index
                 module._cached_edge_index = edges, weight.double()
-        if isinstance(model, Propagation):
-            copy.normalised, known = Normalised(), model.normalised.known
-            copy.normalised.graph, copy.normalised.known = edge_index, (known[0], known[1].double())
         return copy(x.double(), edge_index)
 
 
