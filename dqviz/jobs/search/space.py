@@ -54,8 +54,8 @@ Group = dict[str, Knob]
 class Part(Frozen):
     """Settings by group; `trained_as` names the method whose settings train the network.
 
-    `second_start` is what the second trial changes of the first one: a choice that is poor in random company is then
-    met once in good company, by every method that has it.
+    `more_starts` is what the trials after the first change of it, one each: a choice that is poor in random company is
+    then met once in good company, by every method that has it.
     """
 
     optimizer: Group = Field(default_factory=dict)
@@ -63,7 +63,7 @@ class Part(Frozen):
     method: Group = Field(default_factory=dict)
     dataset: Group = Field(default_factory=dict)
     trained_as: str = ""
-    second_start: dict[str, Scalar] = Field(default_factory=dict)
+    more_starts: tuple[dict[str, Scalar], ...] = ()
 
     def knobs(self) -> dict[str, Knob]:
         """'optimizer.lr' -> its knob."""
@@ -106,7 +106,7 @@ def part_of(method: str, dataset: str = "") -> Part:
     has = DATASETS[dataset].settings.model_fields if dataset else {}
     features = {name: knob for name, knob in (shared.dataset | own.dataset).items() if name in has}
     return own.model_copy(update={"optimizer": shared.optimizer | own.optimizer, "arch": shared.arch | own.arch,
-                                  "dataset": features})  # fmt: skip
+                                  "dataset": features, "more_starts": own.more_starts or shared.more_starts})  # fmt: skip
 
 
 def known(method: str, group: Group) -> Group:
@@ -126,11 +126,11 @@ def fits(method: str, name: str, value: Scalar) -> bool:
 
 
 def starts(part: Part) -> list[dict[str, Scalar]]:
-    """Parameters of the first trials, in order: the space's start, then the second start where there is one."""
+    """Parameters of the first trials, in order: the space's start, then what changes it for this data set and method."""
     knobs = part.knobs()
     first = {name: knob.start for name, knob in knobs.items()}
-    changed = {name: value for name, value in part.second_start.items() if name in knobs}
-    return [first, first | changed] if changed else [first]
+    changes = ({name: value for name, value in more.items() if name in knobs} for more in part.more_starts)
+    return [first, *(first | changed for changed in changes if changed)]
 
 
 def ask(trial: optuna.Trial, part: Part) -> dict[str, dict[str, Scalar]]:
