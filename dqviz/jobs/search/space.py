@@ -106,7 +106,8 @@ def part_of(method: str, dataset: str = "") -> Part:
     has = DATASETS[dataset].settings.model_fields if dataset else {}
     features = {name: knob for name, knob in (shared.dataset | own.dataset).items() if name in has}
     return own.model_copy(update={"optimizer": shared.optimizer | own.optimizer, "arch": shared.arch | own.arch,
-                                  "dataset": features, "more_starts": own.more_starts or shared.more_starts})  # fmt: skip
+                                  "dataset": features,
+                                  "more_starts": own.more_starts or shared.more_starts})  # fmt: skip
 
 
 def known(method: str, group: Group) -> Group:
@@ -126,7 +127,7 @@ def fits(method: str, name: str, value: Scalar) -> bool:
 
 
 def starts(part: Part) -> list[dict[str, Scalar]]:
-    """Parameters of the first trials, in order: the space's start, then what changes it for this data set and method."""
+    """Parameters of the first trials, in order: the space's start, then each change of it that fits."""
     knobs = part.knobs()
     first = {name: knob.start for name, knob in knobs.items()}
     changes = ({name: value for name, value in more.items() if name in knobs} for more in part.more_starts)
