@@ -22,7 +22,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-citeseer", 390),
         ("dq-pubmed", 390),
         ("dq-mnist", 75),
-        ("lowbit-cora", 380),
+        ("lowbit-cora", 410),
         ("lowbit-citeseer", 380),
         ("lowbit-pubmed", 360),
         ("dq-reddit-binary", 50),
