@@ -294,7 +294,10 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
 }
 
 /* Rows of a chain at a time (their neighbours' rows fit the second cache), and its dense products at most (chains.py). */
-enum { CHUNK = 96, LINKS = 4 };
+#ifndef PAIRS_
+#define PAIRS_ 4
+#endif
+enum { CHUNK = 96, LINKS = 4, PAIRS = PAIRS_ };
 
 /* Codes of a chunk between two products: where row 0 would lie if all rows were there. */
 static uint8_t *as_row_0(uint8_t *chunk, int64_t row, int64_t row_bytes) {
@@ -317,12 +320,24 @@ static void chain_rows(const Chain *job, int64_t row, int64_t last, uint8_t *con
     }
 }
 
-/* What the sparse product reads for rows [row, last). */
-static Fetch fetch_of(const Spmm *job, int64_t row, int64_t last) {
+/* Blocks of four inputs that the products of a chain multiply for a chunk: how often they can ask for something. */
+static int64_t blocks_of(const Chain *job) {
+    int64_t blocks = 0;
+    for (int32_t i = 0; i < job->count; i++)
+        for (const Gemm *product = job->gemms[i]; product; product = product->second)
+            blocks += (padded(product->channels) / 64) * planes_of(product->x_bits) *
+                      ((bytes_of(product->inner, product->x_bits) + 3) / 4);
+    return blocks * (CHUNK / ROWS);
+}
+
+/* What the sparse product reads for rows [row, last), to be asked for in `blocks` portions. */
+static Fetch fetch_of(const Spmm *job, int64_t row, int64_t last, int64_t blocks) {
     const int64_t rows = job->rows[job->threads];
     row = row < rows ? row : rows, last = last < rows ? last : rows;
+    const int32_t lines = (int32_t)((bytes_of(job->channels, job->x_bits) + 63) / 64);
+    const int64_t pairs = 4 * (job->ptr[last] - job->ptr[row]) * ((lines + 1) / 2), each = (pairs + blocks - 1) / blocks;
     return (Fetch){job->indices + 4 * job->ptr[row], job->indices + 4 * job->ptr[last], job->x, job->x_bytes,
-                   (int32_t)((bytes_of(job->channels, job->x_bits) + 63) / 64), 0};
+                   lines, 0, (int32_t)(each < PAIRS ? each : PAIRS)};
 }
 
 static void chain_share(const void *argument, int32_t share, int32_t shares) {
@@ -333,9 +348,10 @@ static void chain_share(const void *argument, int32_t share, int32_t shares) {
         if (!(between[i] = scratch((size_t)(CHUNK * (i ? job->gemms[i - 1]->out_bytes : job->spmm->out_bytes)))))
             abort();
     int32_t *acc = spmm_space(job->spmm);
+    const int64_t blocks = blocks_of(job);
     for (int64_t row = (int64_t)share * CHUNK; row < rows; row += (int64_t)shares * CHUNK) {
         const int64_t last = row + CHUNK < rows ? row + CHUNK : rows, next = row + (int64_t)shares * CHUNK;
-        Fetch soon = fetch_of(job->spmm, next, next + CHUNK);
+        Fetch soon = fetch_of(job->spmm, next, next + CHUNK, blocks);
         chain_rows(job, row, last, between, acc, &soon);
     }
     for (int32_t i = 0; i < job->count; i++)

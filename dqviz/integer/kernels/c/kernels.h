@@ -88,12 +88,13 @@ typedef struct {
     const Gemm *const *gemms;
 } Chain;
 
-/* Rows that will be read soon: `lines` cache lines each, `line` of them asked for of the row that `next` names. */
+/* Rows that will be read soon: `lines` cache lines each, `line` of them asked for of the row that `next` names. `pairs`:
+   how many pairs of lines a block of four inputs asks for. */
 typedef struct {
     const int32_t *next, *stop;
     const uint8_t *x;
     int64_t step;
-    int32_t lines, line;
+    int32_t lines, line, pairs;
 } Fetch;
 
 /* codes of x * inverse */
