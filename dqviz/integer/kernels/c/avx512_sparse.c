@@ -254,14 +254,20 @@ INLINE Sums narrow(const Spmm *job, Piece at, int halves, Kind k) {
     return s;
 }
 
-/* Sums of one plane of 64 bytes to memory, feature by feature: a transpose of four by four 128-bit lanes. */
-INLINE void store_plane(__m512i s0, __m512i s1, __m512i s2, __m512i s3, int32_t *out, int64_t count) {
+/* Sums of one plane of 64 bytes, feature by feature: a transpose of four by four 128-bit lanes. */
+INLINE Planes natural(__m512i s0, __m512i s1, __m512i s2, __m512i s3) {
     const __m512i t0 = _mm512_shuffle_i32x4(s0, s1, 0x44), t1 = _mm512_shuffle_i32x4(s0, s1, 0xEE);
     const __m512i t2 = _mm512_shuffle_i32x4(s2, s3, 0x44), t3 = _mm512_shuffle_i32x4(s2, s3, 0xEE);
-    _mm512_mask_storeu_epi32(out, mask16(count), _mm512_shuffle_i32x4(t0, t2, 0x88));
-    _mm512_mask_storeu_epi32(out + 16, mask16(count - 16), _mm512_shuffle_i32x4(t0, t2, 0xDD));
-    _mm512_mask_storeu_epi32(out + 32, mask16(count - 32), _mm512_shuffle_i32x4(t1, t3, 0x88));
-    _mm512_mask_storeu_epi32(out + 48, mask16(count - 48), _mm512_shuffle_i32x4(t1, t3, 0xDD));
+    return (Planes){_mm512_shuffle_i32x4(t0, t2, 0x88), _mm512_shuffle_i32x4(t0, t2, 0xDD),
+                    _mm512_shuffle_i32x4(t1, t3, 0x88), _mm512_shuffle_i32x4(t1, t3, 0xDD)};
+}
+
+INLINE void store_plane(__m512i s0, __m512i s1, __m512i s2, __m512i s3, int32_t *out, int64_t count) {
+    const Planes n = natural(s0, s1, s2, s3);
+    _mm512_mask_storeu_epi32(out, mask16(count), n.p0);
+    _mm512_mask_storeu_epi32(out + 16, mask16(count - 16), n.p1);
+    _mm512_mask_storeu_epi32(out + 32, mask16(count - 32), n.p2);
+    _mm512_mask_storeu_epi32(out + 48, mask16(count - 48), n.p3);
 }
 
 /* How many features of a plane stand from byte `from` of a row on. */
@@ -295,19 +301,43 @@ INLINE void store_narrow(const Spmm *job, Sums s, int32_t *out, int halves, Kind
 #undef STORE
 }
 
-/* A narrow tile to the reals of its row: logits of a few classes. Multipliers lie in the order of the channels. */
-INLINE void reals_narrow(const Spmm *job, Sums s, int64_t row, float *out, int halves, Kind k) {
+INLINE Scale scale_of(const Spmm *job, int64_t row) {
     const Finish *f = &job->finish;
-    const Scale scale = {f->multiplier, f->offset, NULL, f->rows ? f->rows[row] : 1, 0};
+    return (Scale){f->multiplier, f->offset, NULL, f->rows ? f->rows[row] : 1, 0};
+}
+
+/* Sixteen of `count` sums to reals; multipliers lie in the order of the channels. */
+INLINE void store_reals(__m512i sums, const Scale *scale, float *out, int32_t k, int64_t count) {
+    if (count > 0)
+        _mm512_mask_storeu_ps(out + k, mask16(count), reals16(sums, sums, sums, scale, k));
+}
+
+/* A tile to the reals of its row: logits. */
+INLINE void reals_wide(const Spmm *job, Sums s, int64_t row, int32_t from, float *out, Kind k) {
+    const Scale scale = scale_of(job, row);
+    const int32_t bytes = bytes_of(job->channels, k.bits);
+    s = (Sums){shifted(s.a, k), shifted(s.b, k), shifted(s.c, k), shifted(s.d, k)};
+#define STORE(P, A, B, C, D)                                                                                           \
+    {                                                                                                                  \
+        const Planes n = natural(A, B, C, D);                                                                          \
+        const int32_t at = P * bytes + from;                                                                           \
+        const int64_t count = features_from(job, P, from, k.bits);                                                     \
+        store_reals(n.p0, &scale, out, at, count), store_reals(n.p1, &scale, out, at + 16, count - 16);                \
+        store_reals(n.p2, &scale, out, at + 32, count - 32), store_reals(n.p3, &scale, out, at + 48, count - 48);      \
+    }
+    EACH_PLANE(s, STORE)
+#undef STORE
+}
+
+/* The same for a narrow row. */
+INLINE void reals_narrow(const Spmm *job, Sums s, int64_t row, float *out, int halves, Kind k) {
+    const Scale scale = scale_of(job, row);
     const int32_t bytes = bytes_of(job->channels, k.bits);
     s.a = shifted(s.a, k), s.b = shifted(s.b, k), s.c = s.a, s.d = s.a;
-#define REALS16(P, A, FROM)                                                                                            \
-    if (features_from(job, P, FROM, k.bits) > 0)                                                                       \
-        _mm512_mask_storeu_ps(out + P * bytes + FROM, mask16(features_from(job, P, FROM, k.bits)),                     \
-                              reals16(A, A, A, &scale, P * bytes + FROM));
 #define STORE(P, A, B, C, D)                                                                                           \
-    REALS16(P, A, 0)                                                                                                   \
-    if (halves > 1) { REALS16(P, B, 16) }
+    store_reals(A, &scale, out, P * bytes, features_from(job, P, 0, k.bits));                                          \
+    if (halves > 1)                                                                                                    \
+        store_reals(B, &scale, out, P * bytes + 16, features_from(job, P, 16, k.bits));
     EACH_PLANE(s, STORE)
 #undef STORE
 }
@@ -433,6 +463,10 @@ INLINE void end_wide(const Spmm *job, const Ordered *o, Sums s, int64_t row, int
         store_wide(job, s, out, from, k);
         return;
     }
+    if (end == TO_REALS) {
+        reals_wide(job, s, row, from, out, k);
+        return;
+    }
     const Ending e = ending_of(job, o, row, end == TO_CERTAIN_CODES, k);
     const __m512i codes = codes_wide(&e, s, (int64_t)from * planes_in(k), k);
     if (k.size)
@@ -467,7 +501,7 @@ INLINE void whole_row(const Spmm *job, const Ordered *o, Piece at, void *out, in
         end_narrow(job, o, narrow(job, at, 1, k), at.row, out, 1, end, k);
     else if (bytes <= 32)
         end_narrow(job, o, narrow(job, at, 2, k), at.row, out, 2, end, k);
-    if (bytes <= 32 || end == TO_REALS)
+    if (bytes <= 32)
         return;
     for (int32_t from = 0; from < bytes;) {
         const int32_t left = (bytes - from + 63) / 64;
@@ -609,7 +643,7 @@ static int own_is_a_weight(const Spmm *job) {
 int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
     const Finish *f = &job->finish;
     const int planes = planes_of(job->x_bits), u = unsigned_weights(job);
-    const int reals = f->kind == REALS && !f->also && bytes_of(job->channels, job->x_bits) <= 32;
+    const int reals = f->kind == REALS && !f->also;
     const int codes = f->kind == CODES && f->fast && (planes_of(f->bits) == planes || planes == 1);
     if (!(reals || codes) || !own_is_a_weight(job) || (job->heads > 1 && planes > 1))
         return 0;

@@ -294,10 +294,7 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
 }
 
 /* Rows of a chain at a time (their neighbours' rows fit the second cache), and its dense products at most (chains.py). */
-#ifndef PAIRS_
-#define PAIRS_ 4
-#endif
-enum { CHUNK = 96, LINKS = 4, PAIRS = PAIRS_ };
+enum { CHUNK = 96, LINKS = 4, PAIRS = 4 };
 
 /* Codes of a chunk between two products: where row 0 would lie if all rows were there. */
 static uint8_t *as_row_0(uint8_t *chunk, int64_t row, int64_t row_bytes) {
