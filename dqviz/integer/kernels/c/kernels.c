@@ -293,6 +293,29 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
     gemm_rows(job, row, last, NULL);
 }
 
+static void quantize_rows(const Quantize *job, int64_t row, int64_t last) {
+    const Set *set = set_of(job->level);
+    const int32_t n = job->channels;
+    int8_t *codes = scratch((size_t)padded(n));
+    if (!codes)
+        abort();
+    for (; row < last; row++) {
+        uint8_t *out = (uint8_t *)job->out + row * job->out_bytes;
+        const int whole = job->finish.bits == 8;
+        set->quantize(&job->finish, job->x + row * n, job->inverse, n, whole ? (int8_t *)out : codes);
+        if (!whole)
+            set->pack(codes, n, job->finish.bits, out);
+    }
+    free(codes);
+}
+
+static void quantize_share(const void *argument, int32_t share, int32_t shares) {
+    const Quantize *job = argument;
+    int64_t row, last;
+    cut(job->num_rows, share, shares, &row, &last);
+    quantize_rows(job, row, last);
+}
+
 /* Rows of a chain at a time (their neighbours' rows fit the second cache), and its dense products at most (chains.py). */
 enum { CHUNK = 96, LINKS = 4, PAIRS = 4 };
 
@@ -301,12 +324,22 @@ static uint8_t *as_row_0(uint8_t *chunk, int64_t row, int64_t row_bytes) {
     return (uint8_t *)((uintptr_t)chunk - (uintptr_t)(row * row_bytes));
 }
 
+/* Rows of a chain, and the bytes of one after its first job. */
+static int64_t rows_of(const Chain *job) { return job->spmm ? job->spmm->rows[job->spmm->threads] : job->quantize->num_rows; }
+static int64_t first_bytes(const Chain *job) { return job->spmm ? job->spmm->out_bytes : job->quantize->out_bytes; }
+
 /* Rows [row, last) through all products. between: room for a chunk of codes after each product but the last. */
 static void chain_rows(const Chain *job, int64_t row, int64_t last, uint8_t *const *between, int32_t *acc, Fetch *soon) {
-    Spmm sums = *job->spmm;
-    sums.out = as_row_0(between[0], row, sums.out_bytes);
-    spmm_rows(set_of(sums.level), &sums, row, last, acc);
-    const uint8_t *x = sums.out;
+    uint8_t *x = as_row_0(between[0], row, first_bytes(job));
+    if (job->spmm) {
+        Spmm sums = *job->spmm;
+        sums.out = x;
+        spmm_rows(set_of(sums.level), &sums, row, last, acc);
+    } else {
+        Quantize codes = *job->quantize;
+        codes.out = x;
+        quantize_rows(&codes, row, last);
+    }
     for (int32_t i = 0; i < job->count; i++) {
         Gemm product = *job->gemms[i];
         product.x = x;
@@ -339,42 +372,22 @@ static Fetch fetch_of(const Spmm *job, int64_t row, int64_t last, int64_t blocks
 
 static void chain_share(const void *argument, int32_t share, int32_t shares) {
     const Chain *job = argument;
-    const int64_t rows = job->spmm->rows[job->spmm->threads];
+    const int64_t rows = rows_of(job);
     uint8_t *between[LINKS];
     for (int32_t i = 0; i < job->count; i++)
-        if (!(between[i] = scratch((size_t)(CHUNK * (i ? job->gemms[i - 1]->out_bytes : job->spmm->out_bytes)))))
+        if (!(between[i] = scratch((size_t)(CHUNK * (i ? job->gemms[i - 1]->out_bytes : first_bytes(job))))))
             abort();
-    int32_t *acc = spmm_space(job->spmm);
+    int32_t *acc = job->spmm ? spmm_space(job->spmm) : NULL;
     const int64_t blocks = blocks_of(job);
     for (int64_t row = (int64_t)share * CHUNK; row < rows; row += (int64_t)shares * CHUNK) {
         const int64_t last = row + CHUNK < rows ? row + CHUNK : rows, next = row + (int64_t)shares * CHUNK;
-        Fetch soon = fetch_of(job->spmm, next, next + CHUNK, blocks);
+        Fetch soon = job->spmm ? fetch_of(job->spmm, next, next + CHUNK, blocks) : (Fetch){0};
         chain_rows(job, row, last, between, acc, &soon);
     }
     for (int32_t i = 0; i < job->count; i++)
         free(between[i]);
     free(acc);
 }
-
-static void quantize_share(const void *argument, int32_t share, int32_t shares) {
-    const Quantize *job = argument;
-    const Set *set = set_of(job->level);
-    const int32_t n = job->channels;
-    int64_t row, last;
-    cut(job->num_rows, share, shares, &row, &last);
-    int8_t *codes = scratch((size_t)padded(n));
-    if (!codes)
-        abort();
-    for (; row < last; row++) {
-        uint8_t *out = (uint8_t *)job->out + row * job->out_bytes;
-        const int whole = job->finish.bits == 8;
-        set->quantize(&job->finish, job->x + row * n, job->inverse, n, whole ? (int8_t *)out : codes);
-        if (!whole)
-            set->pack(codes, n, job->finish.bits, out);
-    }
-    free(codes);
-}
-
 
 /* Softmax row by row: exponentials come from the table, sums are added entry by entry in float64, so that every
    implementation gets the same bits. */
