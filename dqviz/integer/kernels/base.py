@@ -98,7 +98,7 @@ class Backend(ABC):
         return self.combine(self.gemm(first, first_weight), self.gemm(second, second_weight), epilogue)
 
     def gemms_beside(self, x: Codes, products: Sequence[tuple[Weight, Requantize]]) -> Codes:
-        """Dense products of one x, their codes (of one grid) side by side: [rows, all their channels] (GAT's scores)."""
+        """Dense products of one x, codes of one grid side by side: [rows, all their channels] (GAT)."""
         parts = [self.gemm(x, *product) for product in products]
         codes = [part.values for part in parts if isinstance(part, Codes)]
         return Codes.of(np.concatenate(codes, axis=1), products[0][1].out)

@@ -185,7 +185,7 @@ class Native(Numba):
         epilogue: Epilogue | None,
         columns: npt.NDArray[np.int8] | None = None,
     ) -> Output:
-        """One dense product, or two that the epilogue adds. columns: where codes go, one to a byte whatever their bits."""
+        """One dense product, or two that the epilogue adds. columns: where codes go, one to a byte."""
         rows, channels = len(pairs[0][0].data), pairs[0][1].codes.shape[1]
         reach = max(x.channels * x.params.reach * weight.reach for x, weight in pairs)
         finish, kept = finish_of(epilogue, channels, reach)
