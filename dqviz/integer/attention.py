@@ -29,16 +29,8 @@ class Scores(Op):
     vectors: tuple[Grid, ...]
     kind: ClassVar[str] = "gemm"
 
-    @property
-    def in_kernels(self) -> bool:
-        return len(self.products) == 1
-
     def result(self, frame: Frame, value: Codes) -> Any:
-        parts = [frame.backend.gemm(value, *product) for product in self.products]
-        if len(parts) == 1:
-            return parts[0]
-        codes = [part.values for part in parts if isinstance(part, Codes)]
-        return Codes.of(np.concatenate(codes, axis=1), self.out)
+        return frame.backend.gemms_beside(value, self.products)
 
     @property
     def out(self) -> Grid:

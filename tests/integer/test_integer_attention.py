@@ -21,7 +21,7 @@ from dqviz.integer.softmax import Softmax, softmax_of
 
 __all__ = ["small_work_is_shared_too"]
 few = settings(deadline=None, max_examples=40)
-HEADS = ((1, 5), (2, 7), (4, 16), (4, 64), (8, 8), (16, 3), (17, 2))
+HEADS = ((1, 5), (2, 7), (2, 128), (3, 5), (4, 16), (4, 64), (6, 3), (8, 8), (16, 3), (17, 2))
 
 
 def softmax(bits: int = 8, out_bits: int = 8, step: float = 0.05, zero: int = 1, largest: float = 1.0) -> Softmax:
@@ -61,6 +61,16 @@ def test_attention_on_any_graph(data: st.DataObject) -> None:
     x = codes(matrix.num_rows, heads * width, data.draw(st.sampled_from(BITS)))
     epilogue = data.draw(epilogues(x.channels, matrix.num_rows))
     same_everywhere(REFERENCE.attend(matrix, x, scores, rule, epilogue), "attend", matrix, x, scores, rule, epilogue)
+
+
+@pytest.mark.parametrize("heads", [1, 3, 4, 8])
+def test_rows_longer_than_a_kernel_keeps(heads: int) -> None:
+    """1,030 entries, more than AVX-512 keeps exponentials of; and rows of up to five entries, shorter than a vector."""
+    ends = [0] * 1030 + [node for node in range(1, 6) for _ in range(node)]
+    starts = [*range(1030), *range(len(ends) - 1030)]
+    matrix, rule = graph(starts, ends, 1030), softmax(step=0.01)
+    scores, x = codes(1030, 2 * heads, 8, 5), codes(1030, 2 * heads)
+    same_everywhere(REFERENCE.attend(matrix, x, scores, rule), "attend", matrix, x, scores, rule)
 
 
 @pytest.mark.parametrize("step", [0.001, 0.05, 1.0])

@@ -19,6 +19,8 @@ from dqviz.integer.kernels.native import Native
 from tests.integer.variants import small_work_is_shared_too  # noqa: F401
 
 ARCHS = ("gcn", "gin", "sage", "gat")
+MULTIPLIES_FIRST = ("gcn", "gat")
+"""Networks whose features meet one dense product, and nothing else, when they have become codes."""
 GRAPH = heavy_tailed("chains", 1_001, 9_000)
 """1,001 rows: eleven chunks of 96, the last one not full, so three threads get three or four each."""
 
@@ -55,7 +57,10 @@ def test_a_replay_with_chains_equals_the_reference(arch: str, bits: int, monkeyp
             session.backend = Native(threads, level)
             frame = session.frame(features_of(own), session.prepare(GRAPH.edge_index, GRAPH.num_nodes))
             np.testing.assert_array_equal(session.execute(frame), expected)
-            assert sum(isinstance(job, ChainJob) for job, *_ in tapes[-1]) >= 2
+            chains = [job for job, *_ in tapes[-1] if isinstance(job, ChainJob)]
+            assert sum(chain.spmm is not None for chain in chains) >= 2
+            assert sum(chain.quantize is not None for chain in chains) == (arch in MULTIPLIES_FIRST)
+            assert frame.replay is not None
             np.testing.assert_array_equal(session.execute(frame), expected)
             own.mul_(0.5)  # a replay computes: nothing of the first run is left between the products
             np.testing.assert_array_equal(session.execute(frame), halved)

@@ -7,7 +7,7 @@ same bits. Without an epilogue a kernel returns its sums (int32, or int64 where 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +96,12 @@ class Backend(ABC):
     ) -> Output:
         """Two dense products with as many outputs, added in the epilogue: `multiplier` and `also` (SAGE)."""
         return self.combine(self.gemm(first, first_weight), self.gemm(second, second_weight), epilogue)
+
+    def gemms_beside(self, x: Codes, products: Sequence[tuple[Weight, Requantize]]) -> Codes:
+        """Dense products of one x, codes of one grid side by side: [rows, all their channels] (GAT)."""
+        parts = [self.gemm(x, *product) for product in products]
+        codes = [part.values for part in parts if isinstance(part, Codes)]
+        return Codes.of(np.concatenate(codes, axis=1), products[0][1].out)
 
     def combine(self, first: Any, second: Any, epilogue: Epilogue) -> Output:
         """The epilogue of sums that are at hand: int32 or int64 [rows, channels], `second` may be None."""

@@ -1,7 +1,8 @@
 """Chains: a recorded sparse product and the dense products that follow it become one job, a few rows at a time.
 
-The codes between them stay in the near caches, and while rows are multiplied the next ones' neighbours are fetched: a
-sparse product waits for memory, a dense one does not need it. The arithmetic is that of the single jobs.
+While rows are multiplied the next ones' neighbours are fetched: a sparse product waits for memory, a dense one does not
+need it. A chain may also begin with floats that become codes, whose reading takes memory too. The arithmetic is that of
+the single jobs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ctypes import Structure, c_void_p
 
 import numpy as np
 
-from dqviz.integer.kernels.library import CODES, ChainJob, GemmJob, Job, SpmmJob
+from dqviz.integer.kernels.library import CODES, ChainJob, GemmJob, Job, QuantizeJob, SpmmJob
 from dqviz.integer.quads import Quads
 
 LONGEST = 4
@@ -35,7 +36,7 @@ def joined(jobs: Sequence[Job]) -> list[Job]:
 def following(jobs: Sequence[Job], at: int) -> int:
     """How many dense products behind jobs[at] each read, alone, what the job before them has written."""
     job, threads, kept = jobs[at]
-    if not isinstance(job, SpmmJob) or has_hub(kept, threads):
+    if not isinstance(job, SpmmJob | QuantizeJob) or (isinstance(job, SpmmJob) and has_hub(kept, threads)):
         return 0
     links = 0
     while links < LONGEST and at + links + 1 < len(jobs):
@@ -61,8 +62,9 @@ def has_hub(kept: Sequence[object], threads: int) -> bool:
 
 
 def chain(jobs: Sequence[Job]) -> Job:
-    """One job of a sparse product and dense ones; it keeps what they keep."""
+    """One job of a sparse product, or of floats to codes, and dense ones; it keeps what they keep."""
     (first, threads, _), *rest = jobs
     gemms = (c_void_p * len(rest))(*(ctypes.addressof(job) for job, *_ in rest))
-    job = ChainJob(threads, len(rest), ctypes.addressof(first), ctypes.addressof(gemms))
+    sums, quantize = (ctypes.addressof(first) if isinstance(first, kind) else None for kind in (SpmmJob, QuantizeJob))
+    job = ChainJob(threads, len(rest), sums, quantize, ctypes.addressof(gemms))
     return job, threads, (gemms, *jobs)

@@ -88,7 +88,8 @@ class EntriesJob(Structure):
 
 
 class ChainJob(Structure):
-    _fields_: ClassVar = [("threads", c_int32), ("count", c_int32), ("spmm", c_void_p), ("gemms", c_void_p)]
+    _fields_: ClassVar = [("threads", c_int32), ("count", c_int32), ("spmm", c_void_p), ("quantize", c_void_p),
+                         ("gemms", c_void_p)]  # fmt: skip
 
 
 class UnpackJob(Structure):

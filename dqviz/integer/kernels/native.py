@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from ctypes import Structure
 from dataclasses import replace
 from functools import cache
+from itertools import accumulate
 from math import ceil
 from typing import Any, cast
 
@@ -168,12 +169,30 @@ class Native(Numba):
             return self.elsewhere().gemm_pair(first, first_weight, second, second_weight, epilogue)
         return self.fused([(first, first_weight), (second, second_weight)], epilogue)
 
-    def fused(self, pairs: Sequence[tuple[Codes, Weight]], epilogue: Epilogue | None) -> Output:
-        """One dense product, or two that the epilogue adds."""
+    def gemms_beside(self, x: Codes, products: Sequence[tuple[Weight, Requantize]]) -> Codes:
+        rows, widths = len(x.data), [weight.codes.shape[1] for weight, _ in products]
+        if x.channels * WIDEST**2 > INT32_MAX or 0 in (rows, x.channels, *widths):
+            return self.elsewhere().gemms_beside(x, products)
+        out: Any = self._buffers.empty((rows, sum(widths)), np.int8)
+        for (weight, epilogue), end in zip(products, accumulate(widths), strict=True):
+            columns = out[:, end - weight.codes.shape[1] : end]
+            self.fused([(x, weight)], epilogue, columns)
+        return Codes(out, products[0][1].out, sum(widths))
+
+    def fused(
+        self,
+        pairs: Sequence[tuple[Codes, Weight]],
+        epilogue: Epilogue | None,
+        columns: npt.NDArray[np.int8] | None = None,
+    ) -> Output:
+        """One dense product, or two that the epilogue adds. columns: where codes go, one to a byte."""
         rows, channels = len(pairs[0][0].data), pairs[0][1].codes.shape[1]
         reach = max(x.channels * x.params.reach * weight.reach for x, weight in pairs)
         finish, kept = finish_of(epilogue, channels, reach)
-        out = self.result(rows, channels, epilogue)
+        if columns is None:
+            out = self.result(rows, channels, epilogue)
+        else:
+            out, finish = columns, in_bytes(finish)
         work = rows * sum(x.channels for x, _ in pairs) * channels // 4
         threads, second = self.shares_of(work), None
         held: list[Any] = [kept, out]
@@ -261,6 +280,13 @@ def spread_of(channels: int, heads: int) -> npt.NDArray[np.uint8]:
     feature = planar if channels > TILE // 2 else 16 * part + lane
     head = np.where(feature < channels, feature // (channels // heads), 0)
     return np.ascontiguousarray(head[..., None] + heads * np.arange(4), np.uint8).reshape(vectors, 4, TILE)
+
+
+def in_bytes(finish: Finish) -> Finish:
+    """The same codes, one to a byte."""
+    wide = Finish.from_buffer_copy(finish)
+    wide.bits = 8
+    return wide
 
 
 def wrapped(out: npt.NDArray[Any], channels: int, epilogue: Epilogue | None) -> Output:

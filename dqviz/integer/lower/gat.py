@@ -21,14 +21,15 @@ def lower_gat(conv: Any, name: str, source: Grid, end: End) -> Lowered:
     check(conv)
     weight, affine = product(conv.lin, source)
     feature, alpha, norm = (grid_of(site) for site in (conv.lin.feature_q, conv.sites.alpha, conv.sites.norm))
-    channels = conv.heads * conv.out_channels if conv.concat else conv.out_channels
-    share = 1.0 if conv.concat else 1.0 / conv.heads
+    beside = bool(conv.concat) or conv.heads == 1  # one head: nothing to add, so kernels finish its sums
+    channels = conv.heads * conv.out_channels if beside else conv.out_channels
+    share = 1.0 if beside else 1.0 / conv.heads
     sums = Affine(np.full(channels, feature.scale * norm.scale * share), bias_of(conv.bias, channels))
     place = f"{name}/feature", f"{name}/scores", f"{name}/out"
     gemm = Gemm(f"{name}/gemm", f"{name}/in", place[0], weight, affine.epilogue(End(feature)))
     softmax = softmax_of(alpha, norm, float(conv.negative_slope))
     attend = Attend(f"{name}/attention", place[0], place[2], place[1], softmax, bool(conv.add_self_loops),
-                    bool(conv.concat), sums.epilogue(end))  # fmt: skip
+                    beside, sums.epilogue(end))  # fmt: skip
     return Lowered([gemm, scores(conv, name, feature, alpha), attend], sums)
 
 

@@ -97,16 +97,16 @@ INLINE Row4 add_row(Row4 s, const uint8_t *x, __m512i c0, __m512i c1, __m512i c2
     return s;
 }
 
-/* Asks for two more lines of what is read soon. */
+/* Asks for some more pairs of lines of what is read soon. */
 INLINE void ask(Fetch *soon) {
-    if (soon->next == soon->stop)
-        return;
-    const char *row = (const char *)soon->x + *soon->next * soon->step + 64 * soon->line;
-    _mm_prefetch(row, _MM_HINT_T1);
-    _mm_prefetch(row + 64, _MM_HINT_T1);
-    soon->line += 2;
-    if (soon->line >= soon->lines)
-        soon->next++, soon->line = 0;
+    for (int32_t pair = 0; pair < soon->pairs && soon->next != soon->stop; pair++) {
+        const char *row = (const char *)soon->x + *soon->next * soon->step + 64 * soon->line;
+        _mm_prefetch(row, _MM_HINT_T1);
+        _mm_prefetch(row + 64, _MM_HINT_T1);
+        soon->line += 2;
+        if (soon->line >= soon->lines)
+            soon->next++, soon->line = 0;
+    }
 }
 
 /* Six rows times 16 `vectors` outputs of a tile, from `start` on. */

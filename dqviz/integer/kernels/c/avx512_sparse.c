@@ -32,6 +32,7 @@ typedef struct {
 typedef struct {
     int bits, nonnegative, headed, size;
 } Kind;
+enum { HEADS = 1, ALIKE = 2 }; /* headed: weights of heads; all lanes of a vector stand for one head */
 
 INLINE int planes_in(Kind k) { return k.bits == 8 ? 1 : k.bits == 2 ? 4 : 2; }
 INLINE __m512i flipped(__m512i q) { return _mm512_xor_si512(q, _mm512_set1_epi8((char)0x80)); }
@@ -103,7 +104,7 @@ INLINE __m512i spread_at(const Spmm *job, int64_t vector, int part) {
     return _mm512_loadu_si512(job->spread + (vector * 4 + part) * 64);
 }
 INLINE __m512i weights_of(const Spmm *job, __m512i w, int64_t vector, int part, Kind k) {
-    return k.headed ? _mm512_permutexvar_epi8(spread_at(job, vector, part), w) : w;
+    return k.headed ? _mm512_permutexvar_epi8(spread_at(job, vector, k.headed == ALIKE ? 0 : part), w) : w;
 }
 
 /* Which sums are made: entries of groups [first, stop); of row `row`, from its zero point's part on (and its own codes,
@@ -253,14 +254,20 @@ INLINE Sums narrow(const Spmm *job, Piece at, int halves, Kind k) {
     return s;
 }
 
-/* Sums of one plane of 64 bytes to memory, feature by feature: a transpose of four by four 128-bit lanes. */
-INLINE void store_plane(__m512i s0, __m512i s1, __m512i s2, __m512i s3, int32_t *out, int64_t count) {
+/* Sums of one plane of 64 bytes, feature by feature: a transpose of four by four 128-bit lanes. */
+INLINE Planes natural(__m512i s0, __m512i s1, __m512i s2, __m512i s3) {
     const __m512i t0 = _mm512_shuffle_i32x4(s0, s1, 0x44), t1 = _mm512_shuffle_i32x4(s0, s1, 0xEE);
     const __m512i t2 = _mm512_shuffle_i32x4(s2, s3, 0x44), t3 = _mm512_shuffle_i32x4(s2, s3, 0xEE);
-    _mm512_mask_storeu_epi32(out, mask16(count), _mm512_shuffle_i32x4(t0, t2, 0x88));
-    _mm512_mask_storeu_epi32(out + 16, mask16(count - 16), _mm512_shuffle_i32x4(t0, t2, 0xDD));
-    _mm512_mask_storeu_epi32(out + 32, mask16(count - 32), _mm512_shuffle_i32x4(t1, t3, 0x88));
-    _mm512_mask_storeu_epi32(out + 48, mask16(count - 48), _mm512_shuffle_i32x4(t1, t3, 0xDD));
+    return (Planes){_mm512_shuffle_i32x4(t0, t2, 0x88), _mm512_shuffle_i32x4(t0, t2, 0xDD),
+                    _mm512_shuffle_i32x4(t1, t3, 0x88), _mm512_shuffle_i32x4(t1, t3, 0xDD)};
+}
+
+INLINE void store_plane(__m512i s0, __m512i s1, __m512i s2, __m512i s3, int32_t *out, int64_t count) {
+    const Planes n = natural(s0, s1, s2, s3);
+    _mm512_mask_storeu_epi32(out, mask16(count), n.p0);
+    _mm512_mask_storeu_epi32(out + 16, mask16(count - 16), n.p1);
+    _mm512_mask_storeu_epi32(out + 32, mask16(count - 32), n.p2);
+    _mm512_mask_storeu_epi32(out + 48, mask16(count - 48), n.p3);
 }
 
 /* How many features of a plane stand from byte `from` of a row on. */
@@ -294,19 +301,43 @@ INLINE void store_narrow(const Spmm *job, Sums s, int32_t *out, int halves, Kind
 #undef STORE
 }
 
-/* A narrow tile to the reals of its row: logits of a few classes. Multipliers lie in the order of the channels. */
-INLINE void reals_narrow(const Spmm *job, Sums s, int64_t row, float *out, int halves, Kind k) {
+INLINE Scale scale_of(const Spmm *job, int64_t row) {
     const Finish *f = &job->finish;
-    const Scale scale = {f->multiplier, f->offset, NULL, f->rows ? f->rows[row] : 1, 0};
+    return (Scale){f->multiplier, f->offset, NULL, f->rows ? f->rows[row] : 1, 0};
+}
+
+/* Sixteen of `count` sums to reals; multipliers lie in the order of the channels. */
+INLINE void store_reals(__m512i sums, const Scale *scale, float *out, int32_t k, int64_t count) {
+    if (count > 0)
+        _mm512_mask_storeu_ps(out + k, mask16(count), reals16(sums, sums, sums, scale, k));
+}
+
+/* A tile to the reals of its row: logits. */
+INLINE void reals_wide(const Spmm *job, Sums s, int64_t row, int32_t from, float *out, Kind k) {
+    const Scale scale = scale_of(job, row);
+    const int32_t bytes = bytes_of(job->channels, k.bits);
+    s = (Sums){shifted(s.a, k), shifted(s.b, k), shifted(s.c, k), shifted(s.d, k)};
+#define STORE(P, A, B, C, D)                                                                                           \
+    {                                                                                                                  \
+        const Planes n = natural(A, B, C, D);                                                                          \
+        const int32_t at = P * bytes + from;                                                                           \
+        const int64_t count = features_from(job, P, from, k.bits);                                                     \
+        store_reals(n.p0, &scale, out, at, count), store_reals(n.p1, &scale, out, at + 16, count - 16);                \
+        store_reals(n.p2, &scale, out, at + 32, count - 32), store_reals(n.p3, &scale, out, at + 48, count - 48);      \
+    }
+    EACH_PLANE(s, STORE)
+#undef STORE
+}
+
+/* The same for a narrow row. */
+INLINE void reals_narrow(const Spmm *job, Sums s, int64_t row, float *out, int halves, Kind k) {
+    const Scale scale = scale_of(job, row);
     const int32_t bytes = bytes_of(job->channels, k.bits);
     s.a = shifted(s.a, k), s.b = shifted(s.b, k), s.c = s.a, s.d = s.a;
-#define REALS16(P, A, FROM)                                                                                            \
-    if (features_from(job, P, FROM, k.bits) > 0)                                                                       \
-        _mm512_mask_storeu_ps(out + P * bytes + FROM, mask16(features_from(job, P, FROM, k.bits)),                     \
-                              reals16(A, A, A, &scale, P * bytes + FROM));
 #define STORE(P, A, B, C, D)                                                                                           \
-    REALS16(P, A, 0)                                                                                                   \
-    if (halves > 1) { REALS16(P, B, 16) }
+    store_reals(A, &scale, out, P * bytes, features_from(job, P, 0, k.bits));                                          \
+    if (halves > 1)                                                                                                    \
+        store_reals(B, &scale, out, P * bytes + 16, features_from(job, P, 16, k.bits));
     EACH_PLANE(s, STORE)
 #undef STORE
 }
@@ -432,6 +463,10 @@ INLINE void end_wide(const Spmm *job, const Ordered *o, Sums s, int64_t row, int
         store_wide(job, s, out, from, k);
         return;
     }
+    if (end == TO_REALS) {
+        reals_wide(job, s, row, from, out, k);
+        return;
+    }
     const Ending e = ending_of(job, o, row, end == TO_CERTAIN_CODES, k);
     const __m512i codes = codes_wide(&e, s, (int64_t)from * planes_in(k), k);
     if (k.size)
@@ -466,7 +501,7 @@ INLINE void whole_row(const Spmm *job, const Ordered *o, Piece at, void *out, in
         end_narrow(job, o, narrow(job, at, 1, k), at.row, out, 1, end, k);
     else if (bytes <= 32)
         end_narrow(job, o, narrow(job, at, 2, k), at.row, out, 2, end, k);
-    if (bytes <= 32 || end == TO_REALS)
+    if (bytes <= 32)
         return;
     for (int32_t from = 0; from < bytes;) {
         const int32_t left = (bytes - from + 63) / 64;
@@ -545,15 +580,18 @@ CASE(quarters_s, 2, 0)
 
 #define HEADED(NAME, NONNEGATIVE)                                                                                      \
     static __attribute__((noinline)) void NAME##_rows(const Spmm *job, const Rows *rows, int end) {                    \
+        const int wide = job->channels == 256 && job->x_bytes == 256;                                                  \
         if (end == TO_REALS)                                                                                           \
-            some_rows(job, rows, TO_REALS, (Kind){8, NONNEGATIVE, 1, 0});                                              \
-        else if (job->channels == 256 && job->x_bytes == 256)                                                          \
-            some_rows(job, rows, TO_CODES, (Kind){8, NONNEGATIVE, 1, 256});                                            \
+            some_rows(job, rows, TO_REALS, (Kind){8, NONNEGATIVE, HEADS, 0});                                          \
+        else if (wide && (job->heads == 2 || job->heads == 4))                                                         \
+            some_rows(job, rows, TO_CODES, (Kind){8, NONNEGATIVE, ALIKE, 256});                                        \
+        else if (wide)                                                                                                 \
+            some_rows(job, rows, TO_CODES, (Kind){8, NONNEGATIVE, HEADS, 256});                                        \
         else                                                                                                           \
-            some_rows(job, rows, TO_CODES, (Kind){8, NONNEGATIVE, 1, 0});                                              \
+            some_rows(job, rows, TO_CODES, (Kind){8, NONNEGATIVE, HEADS, 0});                                          \
     }                                                                                                                  \
     static __attribute__((noinline)) void NAME##_sums(const Spmm *job, Piece at, int32_t *acc) {                       \
-        whole_row(job, NULL, at, acc, TO_SUMS, (Kind){8, NONNEGATIVE, 1, 0});                                          \
+        whole_row(job, NULL, at, acc, TO_SUMS, (Kind){8, NONNEGATIVE, HEADS, 0});                                      \
     }
 HEADED(headed_u, 1)
 HEADED(headed_s, 0)
@@ -605,7 +643,7 @@ static int own_is_a_weight(const Spmm *job) {
 int avx512_rows(const Spmm *job, int64_t first, int64_t last) {
     const Finish *f = &job->finish;
     const int planes = planes_of(job->x_bits), u = unsigned_weights(job);
-    const int reals = f->kind == REALS && !f->also && bytes_of(job->channels, job->x_bits) <= 32;
+    const int reals = f->kind == REALS && !f->also;
     const int codes = f->kind == CODES && f->fast && (planes_of(f->bits) == planes || planes == 1);
     if (!(reals || codes) || !own_is_a_weight(job) || (job->heads > 1 && planes > 1))
         return 0;
@@ -665,44 +703,70 @@ void avx512_sums_float(const SpmmFloat *job, int64_t first, int64_t stop, float 
         floats(job, first, stop, acc, offset, 1, 0);
 }
 
-/* Up to eight heads side by side; entry after entry, as the reference adds them. Rows of up to KEPT entries keep their
-   exponentials, longer ones look them up twice. */
-enum { KEPT = 128 };
+/* Softmax of a row: up to eight heads. The exponentials of an entry lie beside those of the next, so that a vector of
+   eight holds 8 / heads whole entries; they are added entry after entry, as the reference adds them. Rows of up to KEPT
+   exponentials keep them, longer ones look them up twice. */
+enum { KEPT = 1024 };
 
-INLINE __m512d exponentials(const Attention *job, int64_t entry, __m256i target, __mmask8 heads) {
-    const int8_t *source = job->source + (int64_t)job->indices[entry] * job->stride;
-    const __m256i sum = _mm256_add_epi32(_mm256_cvtepi8_epi32(_mm_maskz_loadu_epi8(heads, source)), target);
-    return _mm512_mask_i32gather_pd(_mm512_setzero_pd(), heads, sum, job->table, 8);
+/* Exponentials of the logits of entries [entry, stop). table: of each head, moved by its target's code. */
+INLINE void exponentials(const Attention *job, int64_t entry, int64_t stop, const double *const *table, int heads, double *out) {
+    for (; entry < stop; entry++, out += heads) {
+        const int8_t *source = job->source + (int64_t)job->indices[entry] * job->stride;
+        for (int h = 0; h < heads; h++)
+            out[h] = table[h][source[h]];
+    }
+}
+
+INLINE __m256i coefficients(const Attention *job, __m512d e, __m512d total) {
+    const __m256 share = _mm512_cvtpd_ps(_mm512_div_pd(e, total));
+    const __m256 y = _mm256_mul_ps(share, _mm256_set1_ps(job->inverse));
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(job->low)), _mm256_set1_ps(job->high)));
+}
+
+INLINE void softmax(const Attention *job, int64_t row, int heads) {
+    const int64_t first = 4 * job->ptr[row], end = 4 * job->ptr[row + 1], step = 8 / heads;
+    int64_t stop = end;
+    while (stop > first && !job->live[stop - 1])
+        stop--;
+    const double *table[8];
+    for (int h = 0; h < heads; h++)
+        table[h] = job->table + job->target[row * job->stride + h] - job->table_first;
+    double kept[KEPT + 8], one[8] = {0}, total[8] = {0};
+    const int keep = (stop - first) * heads <= KEPT;
+    for (int64_t entry = first; entry < stop; entry++) {
+        double *e = keep ? kept + (entry - first) * heads : one;
+        exponentials(job, entry, entry + 1, table, heads, e);
+        for (int h = 0; h < heads; h++)
+            total[h] += e[h];
+    }
+    for (int lane = heads; lane < 8; lane++)
+        total[lane] = total[lane - heads];
+    __m256i sums = _mm256_setzero_si256();
+    for (int64_t entry = first; entry < end; entry += step) {
+        const int64_t live = stop - entry < step ? stop - entry : step, whole = end - entry < step ? end - entry : step;
+        if (!keep)
+            exponentials(job, entry, entry + live, table, heads, one);
+        const __m512d e = _mm512_loadu_pd(keep ? kept + (entry - first) * heads : one);
+        const __mmask8 inside = (__mmask8)mask_of(live * heads);
+        const __m256i weights = _mm256_maskz_mov_epi32(inside, coefficients(job, e, _mm512_loadu_pd(total)));
+        sums = _mm256_add_epi32(sums, weights);
+        _mm256_mask_cvtepi32_storeu_epi8(job->weights + entry * heads, (__mmask8)mask_of(whole * heads), weights);
+    }
+    int32_t lanes[8];
+    _mm256_storeu_si256((__m256i *)lanes, sums);
+    for (int lane = heads; lane < 8; lane++) /* sums of a head, entry by entry of a vector: beyond the last they are 0 */
+        lanes[lane % heads] += lanes[lane];
+    memcpy(job->weight_sums + row * heads, lanes, sizeof(int32_t) * (size_t)heads);
 }
 
 void avx512_attention(const Attention *job, int64_t row) {
-    const __mmask8 heads = (__mmask8)mask_of(job->heads);
-    const int64_t first = 4 * job->ptr[row];
-    int64_t stop = 4 * job->ptr[row + 1];
-    while (stop > first && !job->live[stop - 1])
-        stop--;
-    const __m256i target = _mm256_sub_epi32(
-        _mm256_cvtepi8_epi32(_mm_maskz_loadu_epi8(heads, job->target + row * job->stride)),
-        _mm256_set1_epi32(job->table_first));
-    __m512d kept[KEPT], total = _mm512_setzero_pd();
-    for (int64_t entry = first; entry < stop; entry++) {
-        const __m512d e = exponentials(job, entry, target, heads);
-        if (entry - first < KEPT)
-            kept[entry - first] = e;
-        total = _mm512_add_pd(total, e);
-    }
-    __m256i sums = _mm256_setzero_si256();
-    for (int64_t entry = first; entry < stop; entry++) {
-        const __m512d e = entry - first < KEPT ? kept[entry - first] : exponentials(job, entry, target, heads);
-        const __m256 share = _mm512_cvtpd_ps(_mm512_maskz_div_pd(heads, e, total));
-        __m256 y = _mm256_mul_ps(share, _mm256_set1_ps(job->inverse));
-        y = _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(job->low)), _mm256_set1_ps(job->high));
-        const __m256i weight = _mm256_maskz_cvtps_epi32(heads, y);
-        sums = _mm256_add_epi32(sums, weight);
-        _mm256_mask_cvtepi32_storeu_epi8(job->weights + entry * job->heads, heads, weight);
-    }
-    for (int64_t entry = stop; entry < 4 * job->ptr[row + 1]; entry++)
-        memset(job->weights + entry * job->heads, 0, (size_t)job->heads);
-    _mm256_mask_storeu_epi32(job->weight_sums + row * job->heads, heads, sums);
+    if (job->heads == 1)
+        softmax(job, row, 1);
+    else if (job->heads == 4)
+        softmax(job, row, 4);
+    else if (job->heads == 8)
+        softmax(job, row, 8);
+    else
+        softmax(job, row, job->heads);
 }
 #endif

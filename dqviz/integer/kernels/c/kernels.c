@@ -293,62 +293,9 @@ static void gemm_share(const void *argument, int32_t share, int32_t shares) {
     gemm_rows(job, row, last, NULL);
 }
 
-/* Rows of a chain at a time (their neighbours' rows fit the second cache), and its dense products at most (chains.py). */
-enum { CHUNK = 96, LINKS = 4 };
-
-/* Codes of a chunk between two products: where row 0 would lie if all rows were there. */
-static uint8_t *as_row_0(uint8_t *chunk, int64_t row, int64_t row_bytes) {
-    return (uint8_t *)((uintptr_t)chunk - (uintptr_t)(row * row_bytes));
-}
-
-/* Rows [row, last) through all products. between: room for a chunk of codes after each product but the last. */
-static void chain_rows(const Chain *job, int64_t row, int64_t last, uint8_t *const *between, int32_t *acc, Fetch *soon) {
-    Spmm sums = *job->spmm;
-    sums.out = as_row_0(between[0], row, sums.out_bytes);
-    spmm_rows(set_of(sums.level), &sums, row, last, acc);
-    const uint8_t *x = sums.out;
-    for (int32_t i = 0; i < job->count; i++) {
-        Gemm product = *job->gemms[i];
-        product.x = x;
-        if (i + 1 < job->count)
-            product.out = as_row_0(between[i + 1], row, product.out_bytes), product.num_rows = 0; /* not past the caches */
-        gemm_rows(&product, row, last, soon);
-        x = product.out;
-    }
-}
-
-/* What the sparse product reads for rows [row, last). */
-static Fetch fetch_of(const Spmm *job, int64_t row, int64_t last) {
-    const int64_t rows = job->rows[job->threads];
-    row = row < rows ? row : rows, last = last < rows ? last : rows;
-    return (Fetch){job->indices + 4 * job->ptr[row], job->indices + 4 * job->ptr[last], job->x, job->x_bytes,
-                   (int32_t)((bytes_of(job->channels, job->x_bits) + 63) / 64), 0};
-}
-
-static void chain_share(const void *argument, int32_t share, int32_t shares) {
-    const Chain *job = argument;
-    const int64_t rows = job->spmm->rows[job->spmm->threads];
-    uint8_t *between[LINKS];
-    for (int32_t i = 0; i < job->count; i++)
-        if (!(between[i] = scratch((size_t)(CHUNK * (i ? job->gemms[i - 1]->out_bytes : job->spmm->out_bytes)))))
-            abort();
-    int32_t *acc = spmm_space(job->spmm);
-    for (int64_t row = (int64_t)share * CHUNK; row < rows; row += (int64_t)shares * CHUNK) {
-        const int64_t last = row + CHUNK < rows ? row + CHUNK : rows, next = row + (int64_t)shares * CHUNK;
-        Fetch soon = fetch_of(job->spmm, next, next + CHUNK);
-        chain_rows(job, row, last, between, acc, &soon);
-    }
-    for (int32_t i = 0; i < job->count; i++)
-        free(between[i]);
-    free(acc);
-}
-
-static void quantize_share(const void *argument, int32_t share, int32_t shares) {
-    const Quantize *job = argument;
+static void quantize_rows(const Quantize *job, int64_t row, int64_t last) {
     const Set *set = set_of(job->level);
     const int32_t n = job->channels;
-    int64_t row, last;
-    cut(job->num_rows, share, shares, &row, &last);
     int8_t *codes = scratch((size_t)padded(n));
     if (!codes)
         abort();
@@ -362,6 +309,85 @@ static void quantize_share(const void *argument, int32_t share, int32_t shares) 
     free(codes);
 }
 
+static void quantize_share(const void *argument, int32_t share, int32_t shares) {
+    const Quantize *job = argument;
+    int64_t row, last;
+    cut(job->num_rows, share, shares, &row, &last);
+    quantize_rows(job, row, last);
+}
+
+/* Rows of a chain at a time (their neighbours' rows fit the second cache), and its dense products at most (chains.py). */
+enum { CHUNK = 96, LINKS = 4, PAIRS = 4 };
+
+/* Codes of a chunk between two products: where row 0 would lie if all rows were there. */
+static uint8_t *as_row_0(uint8_t *chunk, int64_t row, int64_t row_bytes) {
+    return (uint8_t *)((uintptr_t)chunk - (uintptr_t)(row * row_bytes));
+}
+
+/* Rows of a chain, and the bytes of one after its first job. */
+static int64_t rows_of(const Chain *job) { return job->spmm ? job->spmm->rows[job->spmm->threads] : job->quantize->num_rows; }
+static int64_t first_bytes(const Chain *job) { return job->spmm ? job->spmm->out_bytes : job->quantize->out_bytes; }
+
+/* Rows [row, last) through all products. between: room for a chunk of codes after each product but the last. */
+static void chain_rows(const Chain *job, int64_t row, int64_t last, uint8_t *const *between, int32_t *acc, Fetch *soon) {
+    uint8_t *x = as_row_0(between[0], row, first_bytes(job));
+    if (job->spmm) {
+        Spmm sums = *job->spmm;
+        sums.out = x;
+        spmm_rows(set_of(sums.level), &sums, row, last, acc);
+    } else {
+        Quantize codes = *job->quantize;
+        codes.out = x;
+        quantize_rows(&codes, row, last);
+    }
+    for (int32_t i = 0; i < job->count; i++) {
+        Gemm product = *job->gemms[i];
+        product.x = x;
+        if (i + 1 < job->count)
+            product.out = as_row_0(between[i + 1], row, product.out_bytes), product.num_rows = 0; /* not past the caches */
+        gemm_rows(&product, row, last, soon);
+        x = product.out;
+    }
+}
+
+/* Blocks of four inputs that the products of a chain multiply for a chunk: how often they can ask for something. */
+static int64_t blocks_of(const Chain *job) {
+    int64_t blocks = 0;
+    for (int32_t i = 0; i < job->count; i++)
+        for (const Gemm *product = job->gemms[i]; product; product = product->second)
+            blocks += (padded(product->channels) / 64) * planes_of(product->x_bits) *
+                      ((bytes_of(product->inner, product->x_bits) + 3) / 4);
+    return blocks * (CHUNK / ROWS);
+}
+
+/* What the sparse product reads for rows [row, last), to be asked for in `blocks` portions. */
+static Fetch fetch_of(const Spmm *job, int64_t row, int64_t last, int64_t blocks) {
+    const int64_t rows = job->rows[job->threads];
+    row = row < rows ? row : rows, last = last < rows ? last : rows;
+    const int32_t lines = (int32_t)((bytes_of(job->channels, job->x_bits) + 63) / 64);
+    const int64_t pairs = 4 * (job->ptr[last] - job->ptr[row]) * ((lines + 1) / 2), each = (pairs + blocks - 1) / blocks;
+    return (Fetch){job->indices + 4 * job->ptr[row], job->indices + 4 * job->ptr[last], job->x, job->x_bytes,
+                   lines, 0, (int32_t)(each < PAIRS ? each : PAIRS)};
+}
+
+static void chain_share(const void *argument, int32_t share, int32_t shares) {
+    const Chain *job = argument;
+    const int64_t rows = rows_of(job);
+    uint8_t *between[LINKS];
+    for (int32_t i = 0; i < job->count; i++)
+        if (!(between[i] = scratch((size_t)(CHUNK * (i ? job->gemms[i - 1]->out_bytes : first_bytes(job))))))
+            abort();
+    int32_t *acc = job->spmm ? spmm_space(job->spmm) : NULL;
+    const int64_t blocks = blocks_of(job);
+    for (int64_t row = (int64_t)share * CHUNK; row < rows; row += (int64_t)shares * CHUNK) {
+        const int64_t last = row + CHUNK < rows ? row + CHUNK : rows, next = row + (int64_t)shares * CHUNK;
+        Fetch soon = job->spmm ? fetch_of(job->spmm, next, next + CHUNK, blocks) : (Fetch){0};
+        chain_rows(job, row, last, between, acc, &soon);
+    }
+    for (int32_t i = 0; i < job->count; i++)
+        free(between[i]);
+    free(acc);
+}
 
 /* Softmax row by row: exponentials come from the table, sums are added entry by entry in float64, so that every
    implementation gets the same bits. */

@@ -79,21 +79,13 @@ typedef struct Gemm {
     Finish finish;
 } Gemm;
 
-/* A sparse product whose rows go on through `count` dense ones, some rows at a time: what is between them stays in the
-   near caches, and what the next rows of the sparse product read is asked for while these are multiplied. Thread i takes
-   every threads-th piece of rows, so that heavy rows beside each other are shared. */
-typedef struct {
-    int32_t threads, count;
-    const Spmm *spmm;
-    const Gemm *const *gemms;
-} Chain;
-
-/* Rows that will be read soon: `lines` cache lines each, `line` of them asked for of the row that `next` names. */
+/* Rows that will be read soon: `lines` cache lines each, `line` of them asked for of the row that `next` names. `pairs`:
+   how many pairs of lines a block of four inputs asks for. */
 typedef struct {
     const int32_t *next, *stop;
     const uint8_t *x;
     int64_t step;
-    int32_t lines, line;
+    int32_t lines, line, pairs;
 } Fetch;
 
 /* codes of x * inverse */
@@ -106,6 +98,17 @@ typedef struct {
     int64_t out_bytes;
     Finish finish;
 } Quantize;
+
+/* Rows of a sparse product, or of floats to codes (the other is NULL), that go on through `count` dense products, some
+   rows at a time: what is between them stays in the near caches, and what the next rows of the sparse product read is
+   asked for while these are multiplied. Thread i takes every threads-th piece of rows, so that heavy rows beside each
+   other are shared. */
+typedef struct {
+    int32_t threads, count;
+    const Spmm *spmm;
+    const Quantize *quantize;
+    const Gemm *const *gemms;
+} Chain;
 
 /* Codes of NORM for each edge and head: softmax over the entries of a row of leaky_relu(logit), in codes.
    table[s - table_first] = exp(leaky_relu(s * step)) in float64 for every possible sum s of two codes. */
