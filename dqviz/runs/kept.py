@@ -30,7 +30,7 @@ Shipped = tuple[StudyRow, list[RunRow]]
 RUN_ID = "run_id"
 RUNS, STUDY = "runs.parquet", "study.json"
 OF_ALL = ("accuracy", "smoothness")
-OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "histograms", "gradients", "metrics")
+OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "histograms", "gradients", "metrics", "latency")
 """Tables of the first seed of each group: a table of every seed would be ten times as large."""
 TEXTS = ("spec", "summary", "provenance")
 BUDGET_BYTES = 4_000_000
