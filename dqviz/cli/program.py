@@ -19,7 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
 for _command in (look.doctor, look.datasets, look.methods, look.archs, look.catalog, look.facts, train.train,
-                 search.search, reproduce.reproduce, measure.measure, work.worker, work.demo, report.report):  # fmt: skip
+                 search.search, reproduce.reproduce, measure.measure, work.worker, work.demo,
+                 report.report):  # fmt: skip
     app.command()(_command)
 app.add_typer(study.app, name="study")
 app.add_typer(bench.app, name="bench")

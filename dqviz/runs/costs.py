@@ -23,7 +23,7 @@ SHAPE = ("layers", "hidden", "heads")
 
 
 def family(row: RunRow) -> tuple[Any, ...]:
-    """What runs have in common that were timed together: everything but their bits. The network reads the same features."""
+    """What runs have in common that were timed together: everything but their bits. They read the same features."""
     shape = tuple(row.arch_settings.get(name) for name in SHAPE)
     features = tuple(sorted(getattr(row.spec, "dataset_settings", {}).items()))
     return row.dataset, row.arch, row.method, row.profile, row.seed, shape, features
