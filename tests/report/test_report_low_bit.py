@@ -11,6 +11,7 @@ from report_ledger import make
 from dqviz.cli import main, reproduce
 from dqviz.report import gather
 from dqviz.report.low_bit import MadeLowBit, document
+from dqviz.runs.latencies import latencies
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.reproducing import LOW_BIT, Reproduction
 from dqviz.runs.store import Store
@@ -25,9 +26,11 @@ def study(dataset: str = "cora", methods: list[str] = METHODS, seeds: int = SEED
                          seeds=range(seeds), epochs=2)  # fmt: skip
 
 
-def made(store: Store, whole: Study) -> MadeLowBit:
+def made(store: Store, whole: Study, timed: Study | None = None) -> MadeLowBit:
+    """`timed`: the study that tells latencies."""
     part = Reproduction.of("cora", whole, store.runs(), LOW_BIT)
-    return MadeLowBit.with_costs(part, store.with_costs(part.runs))
+    known = latencies(part.specs, timed or whole, store.runs(), store.with_costs)
+    return MadeLowBit.with_costs(part, store.with_costs(part.runs), known)
 
 
 @pytest.fixture(scope="module")
