@@ -27,17 +27,17 @@ def measure(
     name: Annotated[str | None, typer.Option("--preset", help=f"Trained first: {', '.join(presets())}.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of every variant that is timed.")] = 2,
     repeats: Annotated[int, typer.Option(help="Rounds.")] = 30,
+    force: Annotated[bool, typer.Option("--force", help="Do not wait until the machine is quiet.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Times a study's first seed, each network alone on this machine; what was timed so already stays."""
     ledger = Ledger()
     rows = to_time(chosen(study_id, name, ledger), ledger)
-    specs = [spec_of(widths, threads, repeats) for widths in together(row for row in rows if can_run(row))]
+    specs = [spec_of(widths, threads, repeats, force) for widths in together(row for row in rows if can_run(row))]
     asked = {ledger.submit_measure(spec) for spec in specs}
     say(f"{len(asked)} networks are timed.")
     done = waiting.wait_for(lambda: [ledger.run(run_id) for run_id in asked], ledger) if asked else []
-    emit([row | {"why_not": row["latency_ms"] is None and why_not(run)} for run, row in costed(rows, ledger)],
-         as_json, COLUMNS)  # fmt: skip
+    emit(timed(rows, ledger), as_json, COLUMNS)
     complain(done)
 
 
@@ -70,22 +70,28 @@ def can_run(row: RunRow) -> bool:
     return row.bits == FULL_PRECISION or row.test_accuracy_integer is not None
 
 
-def spec_of(widths: Sequence[RunRow], threads: int, repeats: int) -> MeasureSpec:
+def spec_of(widths: Sequence[RunRow], threads: int, repeats: int, force: bool = False) -> MeasureSpec:
     """On the runs' own graph. Raises BadInput in one sentence when a number does not fit."""
     first, *others = (row.run_id for row in widths)
     try:
-        return MeasureSpec(target=first, beside=tuple(others), threads=threads, repeats=repeats, graphs=())
+        return MeasureSpec(
+            target=first, beside=tuple(others), threads=threads, repeats=repeats, graphs=(), force=force
+        )  # fmt: skip
     except ValueError as error:
         raise BadInput(one_sentence("Timing", error)) from error
 
 
-def costed(rows: Sequence[RunRow], ledger: Ledger) -> list[tuple[RunRow, dict[str, Any]]]:
-    return list(zip(rows, Store(ledger).with_costs(rows), strict=True))
+def timed(rows: Sequence[RunRow], ledger: Ledger) -> list[dict[str, Any]]:
+    """Rows with `latency_ms`, or `why_not`."""
+    found = zip(rows, Store(ledger).with_costs(rows), strict=True)
+    return [row | {"why_not": why_not(run) if row["latency_ms"] is None else None} for run, row in found]
 
 
 def why_not(row: RunRow) -> str:
     """Why a run has no latency."""
-    return str(row.summary.get("integer_reason") or "") if not can_run(row) else "not timed at its own width"
+    if can_run(row):
+        return "No timing has a program of this width on the graph that was trained on."
+    return str(row.summary.get("integer_reason") or "It has no integer run.")
 
 
 def complain(done: Sequence[RunRow]) -> None:

@@ -92,7 +92,8 @@ def document(tables: Sequence[MadeLowBit], where: str = "") -> str:
 def section(made: MadeLowBit) -> str:
     part, lines = made.part, made.info.lines
     text = [*standing(part), made.info.sentence, "### Cells",
-            table(CELLS, [cells_of(line, part.learns(line.result.key)) for line in lines])]  # fmt: skip
+            table(CELLS, [cells_of(line, part.learns(line.result.key)) for line in lines]),
+            *untimed_cells(made.untimed)]  # fmt: skip
     claimed = [line for line in lines if line.loss or (line.result.reported and line.who.method != "fp32")]
     if claimed:
         text += ["### Published claims under this protocol", table(CLAIMS, [claims_of(line) for line in claimed])]
