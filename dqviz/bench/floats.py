@@ -30,7 +30,7 @@ def composition(stack: Any, engine: str, x: Tensor, edge_index: Tensor, batch: T
     """
     if isinstance(stack, Propagation):
         sparse = x if x.layout == torch.sparse_csr else None
-        place = Place(type(stack).__name__.lower(), engine, edge_index, x.size(0), sparse, lambda h: h)
+        place = Place("propagation", engine, edge_index, x.size(0), sparse, lambda h: h)
         return propagation_steps(stack, place, batch)
     steps: list[Step] = []
     arch = ""

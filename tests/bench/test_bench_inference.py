@@ -58,7 +58,7 @@ def test_a_node_network_on_its_own_graph_and_on_a_larger_one(arch: str, small: s
     assert all(tuple(row) == TABLES["latency"] for row in rows)
     peers = {"pyg", "dqviz", "torch-csr", "fbgemm", own_name()}
     peers |= {"onnxruntime"} if arch not in PROPAGATIONS and not missing() else set()
-    first = {"gin": "0/gemm1"} | dict.fromkeys(PROPAGATIONS, "mlp1")
+    first = {"gin": "gin/0/gemm1"} | dict.fromkeys(PROPAGATIONS, "propagation/mlp1")
     for graph in (task.name, small):
         whole = {row["backend"]: row for row in rows if row["op"] == arch and row["graph"] == graph}
         assert set(whole) == peers | {"numba", own_name()}
@@ -66,7 +66,7 @@ def test_a_node_network_on_its_own_graph_and_on_a_larger_one(arch: str, small: s
         assert ints
         assert all(row["exact"] is True for row in ints)
         floats = {row["op"] for row in rows if row["backend"] == "fbgemm" and row["graph"] == graph}
-        assert {f"{arch}/{first.get(arch, '0/gemm')}", arch} <= floats
+        assert {first.get(arch, f"{arch}/0/gemm"), arch} <= floats
     assert all(row["exact"] is None for row in rows if row["precision"] == "fp32")
 
 
