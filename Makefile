@@ -10,7 +10,7 @@ export DQVIZ_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 TOGETHER := not soak and not fault and not browser
 ALONE := (fault or browser) and not soak
 
-.PHONY: help app test check lint demo bench search search-lowbit reproduce reproduce-lowbit soak sanitize arm screenshots times venv dev
+.PHONY: help app test check lint demo bench search search-lowbit reproduce reproduce-lowbit latency-lowbit soak sanitize arm screenshots times venv dev
 
 help:
 	@echo 'make app          start the app and a worker at http://localhost:$(PORT) (PORT= changes it)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make search       search settings on Cora and CiteSeer (dqviz/training/settings); goes on where it stopped'
 	@echo 'make reproduce    train the published tables of Cora and CiteSeer again (docs/reproduction.md); goes on likewise'
 	@echo 'make search-lowbit, make reproduce-lowbit   likewise for methods below 8 bits, PubMed as well (docs/lowbit.md)'
+	@echo 'make latency-lowbit train and time them in profile integer, on a machine that does nothing else'
 	@echo 'make soak         the long fault tests'
 	@echo 'make sanitize     the C kernels with address and undefined-behaviour checks'
 	@echo 'make arm          the kernels for Arm processors under emulation (needs gcc-aarch64-linux-gnu, qemu-user)'
@@ -95,6 +96,10 @@ search-lowbit: venv
 
 reproduce-lowbit: venv
 	@$(PY) -m dqviz reproduce --table lowbit --datasets "$$(echo $(LOWBIT) | tr ' ' ,)"
+
+# On a machine that does nothing else; `make reproduce-lowbit` then writes what was timed into docs/lowbit.md.
+latency-lowbit: venv
+	@$(PY) -m dqviz measure --preset lowbit-latency
 
 soak: dev
 	@$(PY) -m pytest -q -m soak --timeout 7200

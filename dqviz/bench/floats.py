@@ -8,7 +8,6 @@ of the matrix, activations work in place. Step names are those of the integer pr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,57 +18,9 @@ from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv, global_mean_
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from dqviz.bench.attention import Attention
-from dqviz.bench.bytes import bytes_of_spmm
-from dqviz.bench.peers import ENGINES, Product
-from dqviz.integer.csr import from_edges, order_by_row
-from dqviz.integer.graph import features_of
-
-REAL = 4
-"""Bytes of a float32."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One timed part: `run` takes the output of the step before. `moved`: bytes it asks memory for, where known."""
-
-    name: str
-    run: Callable[[Any], Any]
-    moved: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """One layer where it stands: its name, the kernels, the graph, and what follows it (`end`, may work in place).
-
-    `sparse`: the features of the first layer where they are CSR; None where rows are dense.
-    """
-
-    name: str
-    engine: str
-    edge_index: Tensor
-    num_nodes: int
-    sparse: Tensor | None
-    end: Callable[[Tensor], Tensor]
-
-    def aggregate(self, edge_index: Tensor, weight: Tensor, channels: int) -> tuple[Product, int]:
-        """(product with the matrix of these entries, bytes it asks for)."""
-        source, target = edge_index.numpy()
-        order, _ = order_by_row(target, self.num_nodes)
-        matrix = from_edges(source, target, self.num_nodes)
-        moved = bytes_of_spmm(matrix, REAL * channels, REAL, REAL * channels)
-        return ENGINES[self.engine](matrix, weight[torch.from_numpy(order)]), moved
-
-    def linear(self, weight: Tensor, bias: Tensor | None = None) -> Callable[[Any], Tensor]:
-        """x W^T (+ bias) for the rows that come in."""
-        if self.sparse is None:
-            return lambda x: F.linear(x, weight, bias)
-        rows: Any = features_of(self.sparse)
-        multiply = ENGINES[self.engine](rows.pattern, torch.from_numpy(rows.values))
-        turned = weight.detach().t().contiguous()
-        return (lambda _: multiply(turned)) if bias is None else lambda _: multiply(turned).add_(bias)
-
-    def product_first(self, in_channels: int, out_channels: int) -> bool:
-        return self.sparse is not None or out_channels < in_channels
+from dqviz.bench.propagation import propagation_steps
+from dqviz.bench.steps import Place, Step
+from dqviz.nn.propagation import Propagation
 
 
 def composition(stack: Any, engine: str, x: Tensor, edge_index: Tensor, batch: Tensor | None) -> list[Step]:
@@ -77,6 +28,10 @@ def composition(stack: Any, engine: str, x: Tensor, edge_index: Tensor, batch: T
 
     Everything that depends only on the graph (normalisation, CSR) is made here, outside the timed part.
     """
+    if isinstance(stack, Propagation):
+        sparse = x if x.layout == torch.sparse_csr else None
+        place = Place("propagation", engine, edge_index, x.size(0), sparse, lambda h: h)
+        return propagation_steps(stack, place, batch)
     steps: list[Step] = []
     arch = ""
     for layer, conv in enumerate(stack.convs):

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from dqviz import integer
 from dqviz.bench.bytes import bytes_of, moved_by
 from dqviz.bench.cases import About, Case, Tell, fits, in_steps, say_nothing
-from dqviz.bench.floats import Step, composition
+from dqviz.bench.floats import composition
 from dqviz.bench.onnx_graph import session_of
 from dqviz.bench.oracle import Oracle
 from dqviz.bench.peers import ENGINES
+from dqviz.bench.steps import Step
 from dqviz.errors import Unavailable
 from dqviz.integer.graph import features_of
 from dqviz.integer.kernels import BACKENDS
@@ -132,9 +133,15 @@ def onnx_cases(floats: Floats, plain: Work | None, threads: int, tell: Tell) -> 
 
 def message_bytes(stock: Any, work: Work) -> int:
     """What messages of all edges take at once, gathered and weighted, at the widest layer."""
-    widest = max(max(weight.shape[0] for weight in conv.parameters() if weight.dim() == 2) for conv in stock.convs)
+    widest = max(sent_channels(conv) for conv in stock.convs)
     entering = work.x.size(1) if stock.gathers else 0
     return 2 * 4 * int(max(widest, entering)) * work.edge_index.size(1)
+
+
+def sent_channels(conv: Any) -> int:
+    """Channels of a message: of a layer's product; of a propagation, which has none, those of its rows."""
+    products = [weight.shape[0] for weight in conv.parameters() if weight.dim() == 2]
+    return max(products) if products else int(conv.channels)
 
 
 def tensor_bytes(x: Tensor) -> int:

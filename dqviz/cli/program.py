@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from dqviz.cli import bench, look, output, report, reproduce, search, study, train, work
+from dqviz.cli import bench, look, measure, output, report, reproduce, search, study, train, work
 from dqviz.errors import BadInput, DqvizError
 
 app = typer.Typer(
@@ -19,7 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
 for _command in (look.doctor, look.datasets, look.methods, look.archs, look.catalog, look.facts, train.train,
-                 search.search, reproduce.reproduce, work.worker, work.demo, report.report):  # fmt: skip
+                 search.search, reproduce.reproduce, measure.measure, work.worker, work.demo,
+                 report.report):  # fmt: skip
     app.command()(_command)
 app.add_typer(study.app, name="study")
 app.add_typer(bench.app, name="bench")

@@ -16,8 +16,10 @@ from dqviz.runs.artifacts import write_atomically
 from dqviz.runs.catalogue import catalogue, check
 from dqviz.runs.home import assets_dir, package_dir
 from dqviz.runs.kept import pack
+from dqviz.runs.latencies import latencies
 from dqviz.runs.ledger import Ledger
-from dqviz.runs.reproducing import DEGREE_QUANT, LOW_BIT, Reproduction, table, tables
+from dqviz.runs.presets import preset
+from dqviz.runs.reproducing import DEGREE_QUANT, LATENCY, LOW_BIT, Reproduction, table, tables
 from dqviz.runs.store import Store
 from dqviz.spec import Study
 
@@ -90,7 +92,10 @@ def gathered(studies: dict[str, Study], ledger: Ledger, kind: str) -> Sequence[M
     known = store.runs()
     parts = [Reproduction.of(dataset, study, known, kind) for dataset, study in studies.items()]
     if kind == LOW_BIT:
-        return [MadeLowBit.with_costs(part, store.with_costs(part.runs)) for part in parts]
+        timed = preset(LATENCY)
+        found = [latencies(part.specs, timed, known, store.with_costs) for part in parts]
+        return [MadeLowBit.with_costs(part, store.with_costs(part.runs), of_cells)
+                for part, of_cells in zip(parts, found, strict=True)]  # fmt: skip
     return [Made.of(part) for part in parts]
 
 
@@ -98,7 +103,8 @@ def write(found: Sequence[Made], store: Store, kind: str, path: Path) -> None:
     from dqviz.report import low_bit, reproduction
 
     document: Any = low_bit.document if kind == LOW_BIT else reproduction.document
-    write_atomically(path, document(found, where(found, store)).encode())
+    told = [where(found, store), timed_on(store) if kind == LOW_BIT else ""]
+    write_atomically(path, document(found, " ".join(filter(None, told))).encode())
     say(f"Written: {path}")
 
 
@@ -110,6 +116,18 @@ def where(found: Sequence[Made], store: Store) -> str:
         return ""
     packages = ", ".join(f"{name} {known['packages'][name]}" for name in ("torch", "torch_geometric"))
     return f"Trained on {known['cpu']} with {known['cpu_count']} cores, {packages}."
+
+
+def timed_on(store: Store) -> str:
+    """Where latencies were timed, in one sentence; '' where this ledger has no timing of preset `lowbit-latency`."""
+    asked = {spec.digest for spec in preset(LATENCY).runs}
+    rows = [row for row in store.ledger.measures() if getattr(row.spec, "target", "") in asked]
+    if not rows:
+        return ""
+    newest, busy = rows[0], any(row.summary.get("busy") for row in rows)
+    load = ", some while the machine was busy with something else" if busy else ""
+    cpu, kernels = newest.summary["cpu"], newest.summary["instructions"]
+    return f"Timed on {cpu}, {getattr(newest.spec, 'threads', 1)} threads, kernels for {kernels}{load}."
 
 
 def kept(found: Sequence[Made], store: Store) -> None:

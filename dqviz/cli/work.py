@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from dqviz.cli import waiting
 from dqviz.cli.output import AsJson, emit
 from dqviz.errors import DqvizError
 from dqviz.runs import worker as workers
+from dqviz.runs.costs import together
 from dqviz.runs.demo import export
 from dqviz.runs.engines import ENGINES, Engine
 from dqviz.runs.home import assets_dir
@@ -89,11 +90,7 @@ def measurement(widths: list[RunRow]) -> MeasureSpec:
 
 def to_measure(rows: list[RunRow]) -> list[list[RunRow]]:
     """The bit widths of each architecture and method, first seed, that have an integer run: timed together."""
-    found: dict[tuple[Any, ...], list[RunRow]] = {}
-    for row in rows:
-        if row.test_accuracy_integer is not None and row.seed == 0:
-            found.setdefault((row.dataset, row.arch, row.method), []).append(row)
-    return list(found.values())
+    return together(row for row in rows if row.test_accuracy_integer is not None and row.seed == 0)
 
 
 def all_finished(rows: list[RunRow]) -> list[RunRow]:

@@ -94,7 +94,7 @@ class A2q(Method):
             return ColumnQuantizer(qtype, axis=0, local=False)
         if where.edges or where.site in PARAMETERS:
             return super().quantizer(where, bits)
-        if of_data_set(where):
+        if where.of_data_set:
             return ReachRows(qtype)
         if where.site in {Site.FEATURE, Site.MESSAGE}:
             return ColumnQuantizer(qtype, axis=1, local=self.local)
@@ -125,26 +125,19 @@ def published(where: Where) -> bool:
     """Whether the authors quantize there: products and what enters them, attention; not sums, not the data's own."""
     if where.site in {Site.AGGREGATE, Site.UPDATE, Site.NORM} or (where.site is Site.MESSAGE and where.edges):
         return False
-    return not of_data_set(where)
-
-
-def of_data_set(where: Where) -> bool:
-    """Whether the data set's own features come here: they enter the first layer, whose product or sum reads them."""
-    if where.layer > 0:
-        return False
-    return (where.site is Site.MESSAGE and not where.edges) or (where.site is Site.INPUT and where.part in {"", "root"})
+    return not where.of_data_set
 
 
 def learned_rows(model: nn.Module) -> Iterator[tuple[NodewiseQuantizer, float]]:
     """Sites of learned bits with the values of a row.
 
     What enters the first layer's product counts as wide as what leaves it, as in the authors' code: it is as wide as
-    the data set's features, and would be all that counts.
+    the data set's features, and would be all that counts. Products after it read hidden rows and count as they are.
     """
-    entering = {}
-    for linear in model.modules():
-        if isinstance(linear, QuantLinear) and linear.input_q.where is not None and linear.input_q.where.layer == 0:
-            entering[id(linear.input_q)] = float(linear.out_channels)
+    linears = (m for m in model.modules() if isinstance(m, QuantLinear))
+    first = [linear for linear in linears if linear.input_q.where and linear.input_q.where.layer == 0]
+    wide = first[0].in_channels if first else 0
+    entering = {id(one.input_q): float(one.out_channels) for one in first if one.in_channels == wide}
     for q in quantizers(model):
         if isinstance(q, NodewiseQuantizer):
             yield q, entering.get(id(q), q.channels)

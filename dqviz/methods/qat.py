@@ -3,10 +3,10 @@
 Six modes {ste, gc} x {abs, mom, per}; the published baseline is ste with mom. Use it as the baseline that
 degree-aware methods must beat. `gc` with `per` is Degree-Quant without its mask, the ablation "percentile without
 mask". `quantizer` puts another kind in place of the observed step (`dqviz/methods/quantizers.py`): learned steps, a
-scale for each row or column, levels that are powers of two or sums of them. The backward rule is then the kind's own,
-and so is the range rule of `lsq` and `rows`. With `finetune` below 1 a network trains at full precision first: at 2
-bits a new one often never learns anything. Source: Jacob et al. 2018 (arXiv 1712.05877); modes: Tailor et al. 2021
-(2008.05000).
+scale for each row or column, levels that are powers of two or sums of them, alike for all or chosen by each site. The
+backward rule is then the kind's own, and so is the range rule of `lsq` and `rows`. With `finetune` below 1 a network
+trains at full precision first: at 2 bits a new one often never learns anything. Source: Jacob et al. 2018 (arXiv
+1712.05877); modes: Tailor et al. 2021 (2008.05000).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from dqviz.registry import Entry
 class QatSettings(RangeSettings):
     """Ranges observed or steps learned."""
 
-    quantizer: Literal["observed", "lsq", "rows", "columns", "pow2", "apot"] = Field(
+    quantizer: Literal["observed", "lsq", "rows", "columns", "pow2", "apot", "ausn"] = Field(
         default="observed",
         description="observed: one step, by the range rule; lsq: step and zero point are learned with the weights; "
         "rows, columns: a step for each row or column of features, and for each output column of weights; "
-        "pow2, apot: levels that are powers of two, or sums of them.",
+        "pow2, apot: levels that are powers of two, or sums of them; ausn: each site chooses among such sums.",
     )
     step_lr: float = Field(
         default=0.01,

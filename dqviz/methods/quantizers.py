@@ -20,6 +20,7 @@ from dqviz.quant.powers import powers
 from dqviz.quant.qtype import QType
 from dqviz.quant.quantizer import Quantizer
 from dqviz.quant.rowrange import RowRange
+from dqviz.quant.superposed import SuperposedQuantizer
 from dqviz.quant.where import NODE_SITES, PARAMETERS, Site, Where
 
 
@@ -69,11 +70,13 @@ MAKERS: dict[str, Callable[[Asked], Quantizer]] = {
     "columns": columns,
     "pow2": lambda asked: LevelQuantizer(asked.qtype, asked.observed.observer, powers),
     "apot": lambda asked: LevelQuantizer(asked.qtype, asked.observed.observer, additive),
+    "ausn": lambda asked: SuperposedQuantizer(asked.qtype, asked.observed.observer),
 }
 WORKS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("quantizer", "lsq"): ("esser2020", "bhalgat2020", "jain2020"),
     ("quantizer", "rows"): ("dettmers2022", "krishnamoorthi2018"),
     ("quantizer", "columns"): ("krishnamoorthi2018", "bondarenko2021"),
     ("quantizer", "pow2"): ("miyashita2016", "li2020apot"),
-    ("quantizer", "apot"): ("li2020apot", "liu2020ausn"),
+    ("quantizer", "apot"): ("li2020apot",),
+    ("quantizer", "ausn"): ("liu2020ausn", "li2020apot"),
 }

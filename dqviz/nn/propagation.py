@@ -88,8 +88,11 @@ class Normalised:
 class Propagation(nn.Module):
     """Dropout, linear, ReLU, dropout, linear; then steps. A graph's logits are the mean of its nodes'.
 
-    `two_sums`: every step has a second sum, of what its first one has changed.
+    `two_sums`: every step has a second sum, of what its first one has changed. `gathers`, as of a stack: products come
+    first here, so it takes CSR rows.
     """
+
+    gathers = False
 
     def __init__(
         self, num_features: int, num_classes: int, settings: PropagationSettings, two_sums: bool = False

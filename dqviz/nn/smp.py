@@ -10,8 +10,20 @@ their own, so message, sum and update of both streams are quantized. Use it deep
 bounded, so its range and error are.
 
 The multiplier of each step follows the graph in training and is kept for evaluation (as batch norm keeps its mean): a
-trained network is then a fixed function, and its integer run has fixed factors. Source: arXiv 2308.14949 and the
-authors' code, whose term is A^ G where the paper's is -L G; all sums here are sparse, the code's are dense.
+trained network is then a fixed function, and its integer run has fixed factors.
+
+Of an eigenvalue l of A^ a step multiplies H's part by
+
+    f(l) = k + a l + c l (k - 1 + a l),    k = 1 - (1 + mu) eta,  a = mu eta,  c = 2 eta lam      k = 0 by default
+
+and |f(l)| <= 1 for all l in [-1, 1] where -(2 - r) / r <= c <= 1, r = eta + 2 a (`bounds`; by default r = 2 - eta and
+c >= -(1 - a) / (1 + a), -0.053). The multiplier is kept there; the authors' is free. From features left at 0 and 1 come
+large logits, each step drives lam further below 0, to -5 within 10 steps, and among 32 steps some amplify H. Cora, QLR
+INT4, validation accuracy of 4 seeds at 32 steps: free 76.4 and 74.2 %, twice nan; kept 82.0, 80.8, 80.8 and 80.4 %. At
+10 steps 80.3 % free, 80.4 % kept, on average.
+
+Source: arXiv 2308.14949 and the authors' code, whose term is A^ G where the paper's is -L G; all sums here are sparse,
+the code's are dense.
 """
 
 from __future__ import annotations
@@ -68,7 +80,21 @@ class Smp(Propagation):
         self.slack = (START if index == 0 else self.slack) * (1 + 2 * RATE * multiplier)
         allowed = self.alpha * edge_weight.numel()
         energy = roughness(change.detach(), edge_index, edge_weight)
-        self.multiplier[index + 1] = multiplier + RATE * (allowed - self.slack**2 - energy)
+        low, high = bounds(self.mu, self.eta)
+        self.multiplier[index + 1] = min(max(multiplier + RATE * (allowed - self.slack**2 - energy), low), high)
+
+
+def bounds(mu: float, eta: float) -> tuple[float, float]:
+    """Smallest and largest lam with which no step amplifies: those of c over 2 eta.
+
+    f is a parabola in l. f(1) = 1 - eta (1 + c) lies in [-1, 1] for -1 <= c <= 1, and f(-1) = 1 - r + r c for
+    1 - 2 / r <= c <= 1. A vertex at |l| <= 1 has height k - a c l^2: at most 1 for -1 <= c < 0, because k + a < 1; at
+    least k - a = f(-1) at c = 0 for 0 < c <= 1. With r > 2 the plain step (c = 0) amplifies by itself, and only c >= 0
+    is left.
+    """
+    r = eta + 2 * mu * eta
+    lowest = min(max(1 - 2 / r, -1.0), 0.0)
+    return lowest / (2 * eta), 1 / (2 * eta)
 
 
 def roughness(x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> float:

@@ -5,8 +5,7 @@
 and the same divided by the largest sum. An odd bit adds a term {0, 2^-2n}, the third power of each p_i then moving down
 by one: with a sign at 4 bits (3 for the size) the levels are 0, 1, 2, 3, 4, 6, 8, 10 tenths. Products are n shifts and
 additions. Source: Li, Dong, Wang, ICLR 2020 (APoT, arXiv 1909.13144), section 2; odd bits as in the authors' code. The
-threshold is observed here, learned there. AUSN (Liu et al. 2020, arXiv 2007.03903) superposes powers of two in the
-same way and lets each tensor share out its bits between range and resolution; here every tensor has terms of 2 bits.
+threshold is observed here, learned there. Every tensor has terms of 2 bits; in `superposed.py` each chooses.
 """
 
 from __future__ import annotations

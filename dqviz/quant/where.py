@@ -31,6 +31,11 @@ NEVER_NEGATIVE = frozenset({Site.INPUT, Site.NORM})
 an input that can be negative (after ELU) is still represented, because the quantizer is affine."""
 
 
+ENTERED = frozenset({"", "root", "hidden"})
+"""Parts of a layer whose linear layer reads the rows that enter the layer, not what another part or a sum made of them:
+its only one, SAGE's root term, the first layer of an MLP before propagation."""
+
+
 @dataclass(frozen=True)
 class Where:
     """The address of one quantizer: layer (in order), part of the layer ('' where there is one), kind of site.
@@ -42,6 +47,13 @@ class Where:
     part: str
     site: Site
     edges: bool = False
+
+    @property
+    def of_data_set(self) -> bool:
+        """Whether the data set's own rows come here: products and sums over neighbours of the first layer read them."""
+        if self.layer > 0 or self.edges:
+            return False
+        return self.site is Site.MESSAGE or (self.site is Site.INPUT and self.part in ENTERED)
 
     @property
     def key(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,8 @@ from dqviz.analysis.infos.paired_differences import Difference
 from dqviz.analysis.published import LOW_BIT, MARKS, Published
 from dqviz.analysis.reproduction import MORE_SEEDS, WIDE, Key
 from dqviz.analysis.words import number
-from dqviz.report.reproduction import Made, asking, commands, signed, spread, standing, table
-from dqviz.runs.reproducing import Reproduction
+from dqviz.report.reproduction import Made, asking, commands, name_of, signed, spread, standing, table
+from dqviz.runs.reproducing import LATENCY, Reproduction
 
 INTRODUCTION = f"""
 Written by `make reproduce-lowbit` (`dqviz reproduce --table lowbit`) from the ledger.
@@ -30,16 +30,21 @@ features is divided by its sum or left at 0 and 1, and whether quantizers come o
 
 Bits: what was asked for. Feature bits: mean bits of a quantized feature between the layers. Tensor bits: mean bits of a
 value over all sites of the profile `paper` (inputs, weights, products, edge coefficients, messages, aggregates, layer
-outputs); what a method leaves in float counts 32 there. Model and features: kilobytes at those bits. Latency: median of
-the whole network in integer arithmetic, where it was measured. Seconds: wall time of all seeds, one thread a run.
+outputs); what a method leaves in float counts 32 there. Model and features: kilobytes at those bits. Seconds: wall time
+of all seeds, one thread a run.
+
+Latency: cells are trained in profile `paper`, integer sessions run profile `integer`, so it is that of the same
+architecture, method and bits trained in profile `integer` (one seed, preset `{LATENCY}`; A2Q with all sites), where
+such a run was timed: features in, logits out, on the data set's own graph, median with the fastest integer kernels; of
+FP32 with the fastest float variant. `dqviz measure --preset {LATENCY}` trains and times. A dash has its reason below.
 
 Published figures stand under other protocols, so they are no yardstick to the digit; "otherwise" says what theirs does.
 [S] read in the authors' text, code or logs, [E] in an excerpt, [M] reported (unverified): not read in the paper itself.
 A claim about accuracy fails where our 95 % interval lies below the reported mean; a claim about the loss against full
 precision fails where the paired interval lies above the reported loss.
 """
-CELLS = ("", "method", "bits", "ours", "n", "feature bits", "tensor bits", "model kB", "features kB", "latency ms",
-         "published", "otherwise", "against Degree-Quant", "seconds")  # fmt: skip
+CELLS = ("", "method", "bits", "ours", "n", "feature bits", "tensor bits", "model kB", "features kB",
+         "latency ms (`integer`)", "published", "otherwise", "against Degree-Quant", "seconds")  # fmt: skip
 CLAIMS = ("", "method", "bits", "ours", "published", "authors' code, our protocol", "accuracy", "lost here",
           "loss reported", "loss")  # fmt: skip
 ELSEWHERE = ("", "method", "bits", "published", "otherwise")
@@ -51,12 +56,24 @@ class MadeLowBit(Made):
     """With what the cells cost and how they stand to Degree-Quant."""
 
     info: LowBit
+    untimed: Mapping[Key, str]
 
     @classmethod
-    def with_costs(cls, part: Reproduction, rows: Sequence[dict[str, Any]]) -> MadeLowBit:
-        """`rows`: those of the part's runs, in their order, with costs."""
-        info = low_bit({identity(key): found for key, found in part.by_cell(rows).items()})
-        return cls(part, tuple(line.result for line in info.lines), info)
+    def with_costs(
+        cls, part: Reproduction, rows: Sequence[dict[str, Any]], latencies: Mapping[Key, float | str]
+    ) -> MadeLowBit:
+        """`rows`: those of the part's runs, in their order, with costs; `latencies`: of cells, or why there is none."""
+        groups = {key: [timed(row, latencies[key]) for row in found] for key, found in part.by_cell(rows).items()}
+        info = low_bit({identity(key): found for key, found in groups.items()})
+        silent = {line.result.key for line in info.lines if not np.isfinite(line.costs["latency_ms"])}
+        untimed = {key: why for key, why in latencies.items() if key in silent and isinstance(why, str)}
+        return cls(part, tuple(line.result for line in info.lines), info, untimed)
+
+
+def timed(row: dict[str, Any], latency: float | str) -> dict[str, Any]:
+    """A run of a cell with the cell's latency, unless it was timed itself."""
+    known = row["latency_ms"] is not None or isinstance(latency, str)
+    return row if known else row | {"latency_ms": latency}
 
 
 def identity(key: Key) -> Identity:
@@ -75,7 +92,8 @@ def document(tables: Sequence[MadeLowBit], where: str = "") -> str:
 def section(made: MadeLowBit) -> str:
     part, lines = made.part, made.info.lines
     text = [*standing(part), made.info.sentence, "### Cells",
-            table(CELLS, [cells_of(line, part.learns(line.result.key)) for line in lines])]  # fmt: skip
+            table(CELLS, [cells_of(line, part.learns(line.result.key)) for line in lines]),
+            *untimed_cells(made.untimed)]  # fmt: skip
     claimed = [line for line in lines if line.loss or (line.result.reported and line.who.method != "fp32")]
     if claimed:
         text += ["### Published claims under this protocol", table(CLAIMS, [claims_of(line) for line in claimed])]
@@ -83,6 +101,15 @@ def section(made: MadeLowBit) -> str:
     if others:
         text += ["### Published without a cell here", table(ELSEWHERE, others)]
     return "\n\n".join([*text, *asking(made), *commands(part)])
+
+
+def untimed_cells(untimed: Mapping[Key, str]) -> list[str]:
+    """Why cells have no latency, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for key, why in untimed.items():
+        reasons.setdefault(why, []).append(name_of(key))
+    lines = [f"- {', '.join(names)}: {why}." for why, names in reasons.items()]
+    return ["No latency:", "\n".join(lines)] if lines else []
 
 
 def cells_of(line: LowBitLine, learns: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dqviz.runs.rows import RunRow
@@ -23,9 +23,18 @@ SHAPE = ("layers", "hidden", "heads")
 
 
 def family(row: RunRow) -> tuple[Any, ...]:
-    """What runs have in common that were timed together: everything but their bits."""
+    """What runs have in common that were timed together: everything but their bits. They read the same features."""
     shape = tuple(row.arch_settings.get(name) for name in SHAPE)
-    return row.dataset, row.arch, row.method, row.profile, row.seed, shape
+    features = tuple(sorted(getattr(row.spec, "dataset_settings", {}).items()))
+    return row.dataset, row.arch, row.method, row.profile, row.seed, shape, features
+
+
+def together(rows: Iterable[RunRow]) -> list[list[RunRow]]:
+    """Runs in groups that are timed in the same rounds: bit widths of one network, in their order."""
+    found: dict[tuple[Any, ...], list[RunRow]] = {}
+    for row in rows:
+        found.setdefault(family(row), []).append(row)
+    return list(found.values())
 
 
 def latency_ms(row: RunRow, found: pd.DataFrame | None) -> float | None:

@@ -32,6 +32,8 @@ RUNS, STUDY = "runs.parquet", "study.json"
 OF_ALL = ("accuracy", "smoothness")
 OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "histograms", "gradients", "metrics")
 """Tables of the first seed of each group: a table of every seed would be ten times as large."""
+OF_TIMED = ("latency",)
+"""Tables that only a measurement makes."""
 TEXTS = ("spec", "summary", "provenance")
 BUDGET_BYTES = 4_000_000
 LEFT_OUT = "A kept study leaves out {!r} of this run; train the run again to see it."
@@ -53,7 +55,7 @@ def pack(store: Store, name: str, runs: Sequence[RunRow], target: Path, budget_b
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     _write(pd.DataFrame([_record(store, row) for row in rows]), beside / RUNS)
-    for kind in OF_ALL:
+    for kind in OF_ALL + OF_TIMED:
         _write_table(store, rows, kind, beside)
     for kind in OF_FIRST_SEED:
         _write_table(store, _first_seeds(rows), kind, beside)

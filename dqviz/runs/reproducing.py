@@ -18,6 +18,9 @@ DEGREE_QUANT, LOW_BIT = "dq", "lowbit"
 KINDS = (DEGREE_QUANT, LOW_BIT)
 """What stands before the data set in a preset's name: the table it makes."""
 
+LATENCY = "lowbit-latency"
+"""The preset that times cells of the low-bit table; it stands for no data set."""
+
 Key = tuple[str, str, str, int]
 """Data set, architecture, method, bits (0 for a map from site to bits)."""
 
@@ -26,7 +29,8 @@ def tables(kind: str = DEGREE_QUANT) -> list[str]:
     """Data sets that have a preset for their table. Raises BadInput with the choices for another kind of table."""
     if kind not in KINDS:
         raise unknown("table", kind, KINDS)
-    return [name.removeprefix(f"{kind}-") for name in presets() if name.startswith(f"{kind}-")]
+    own = (name for name in presets() if name.startswith(f"{kind}-") and name != LATENCY)
+    return [name.removeprefix(f"{kind}-") for name in own]
 
 
 def table(dataset: str, kind: str = DEGREE_QUANT) -> Study:
@@ -62,7 +66,7 @@ class Reproduction:
         """What was asked for, cell by cell."""
         found: dict[Key, list[RunSpec]] = {}
         for spec in self.study.runs:
-            found.setdefault(_key(spec), []).append(spec)
+            found.setdefault(key_of(spec), []).append(spec)
         return found
 
     @cached_property
@@ -74,7 +78,7 @@ class Reproduction:
         """Rows of `runs`, in their order, cell by cell; a cell without a run has none."""
         found: dict[Key, list[dict[str, Any]]] = {key: [] for key in self.specs}
         for run, row in zip(self.runs, rows, strict=True):
-            found[_key(run.spec)].append(row)
+            found[key_of(run.spec)].append(row)
         return found
 
     @cached_property
@@ -124,12 +128,13 @@ def train_command(spec: RunSpec) -> str:
     return " ".join([*parts, *(f"--set {shlex.quote(one)}" for one in settings)])
 
 
+def key_of(spec: Any) -> Key:
+    """The cell that a run belongs to."""
+    return spec.dataset, spec.arch, spec.method, spec.bits if isinstance(spec.bits, int) else 0
+
+
 def _scalar(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _key(spec: Any) -> Key:
-    return spec.dataset, spec.arch, spec.method, spec.bits if isinstance(spec.bits, int) else 0
 
 
 def _unseeded(spec: Any) -> str:

@@ -12,18 +12,21 @@ from torch_geometric.nn import GATConv
 
 from dqviz import nn as archs
 from dqviz.bench import GRAPHS, inference, measure
-from dqviz.bench.floats import Place, composition, gat_steps
+from dqviz.bench.floats import composition, gat_steps
 from dqviz.bench.graphs import SWEEP, heavy_tailed
 from dqviz.bench.inference import own_work, stock_of, with_sweep
 from dqviz.bench.networks import Floats, last_of, run_steps, same
 from dqviz.bench.onnx_graph import missing, session_of
 from dqviz.bench.peers import ENGINES, own_name
 from dqviz.bench.sample import MinMax, sample_features, sample_model
+from dqviz.bench.steps import Place
 from dqviz.columns import TABLES
 from dqviz.data import Task, load
 from dqviz.integer.codes import Codes, Grid
 from dqviz.quant import quantize
 
+PROPAGATIONS = ("appnp", "smp")
+"""Not written as ONNX graphs."""
 SETTINGS: dict[str, Any] = {"hidden": 8, "dropout": 0.5}
 
 
@@ -46,14 +49,16 @@ def stock(task: Task, arch: str) -> torch.nn.Module:
     return archs.make(arch, task.num_features, task.num_classes, task.kind, SETTINGS)
 
 
-@pytest.mark.parametrize("arch", ["gcn", "gin", "sage", "gat"])
+@pytest.mark.parametrize("arch", archs.ARCHS.names())
 def test_a_node_network_on_its_own_graph_and_on_a_larger_one(arch: str, small: str) -> None:
     task = load("dc-sbm", {})
     rows = measure(
         [network(task, arch)], stock(task, arch), task, arch, threads=1, repeats=5, graphs=(small,), force=True
     )
     assert all(tuple(row) == TABLES["latency"] for row in rows)
-    peers = {"pyg", "dqviz", "torch-csr", "fbgemm", own_name()} | ({"onnxruntime"} if not missing() else set())
+    peers = {"pyg", "dqviz", "torch-csr", "fbgemm", own_name()}
+    peers |= {"onnxruntime"} if arch not in PROPAGATIONS and not missing() else set()
+    first = {"gin": "gin/0/gemm1"} | dict.fromkeys(PROPAGATIONS, "propagation/mlp1")
     for graph in (task.name, small):
         whole = {row["backend"]: row for row in rows if row["op"] == arch and row["graph"] == graph}
         assert set(whole) == peers | {"numba", own_name()}
@@ -61,7 +66,7 @@ def test_a_node_network_on_its_own_graph_and_on_a_larger_one(arch: str, small: s
         assert ints
         assert all(row["exact"] is True for row in ints)
         floats = {row["op"] for row in rows if row["backend"] == "fbgemm" and row["graph"] == graph}
-        assert {f"{arch}/0/{'gemm1' if arch == 'gin' else 'gemm'}", arch} <= floats
+        assert {first.get(arch, f"{arch}/0/gemm"), arch} <= floats
     assert all(row["exact"] is None for row in rows if row["precision"] == "fp32")
 
 
@@ -106,7 +111,7 @@ def test_a_network_without_an_integer_form_gives_its_float_rows() -> None:
     assert {("gat", "pyg"), ("gat", "dqviz"), ("copy", "dqviz")} <= {(row["op"], row["backend"]) for row in rows}
 
 
-@pytest.mark.parametrize("arch", ["gcn", "gin", "sage", "gat"])
+@pytest.mark.parametrize("arch", archs.ARCHS.names())
 @pytest.mark.parametrize("name", ["dc-sbm", "mutag", "cora"])
 def test_float_peers_compute_the_network(arch: str, name: str) -> None:
     """Of 8 channels and of 64: sums before the product and after it; CSR features (Cora) and dense ones."""
@@ -121,10 +126,23 @@ def test_float_peers_compute_the_network(arch: str, name: str) -> None:
             for engine in ENGINES:
                 steps = composition(plain, engine, work.x, work.edge_index, work.batch)
                 assert_close(last_of(run_steps(steps, work.x)), expected)
-            if not missing():
+            if arch not in PROPAGATIONS and not missing():
                 assert_close(
                     torch.from_numpy(session_of(plain, dense.x, *dense.inputs[1:2], dense.batch, 1)()), expected
                 )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_propagation_that_keeps_some_of_its_rows(engine: str) -> None:
+    """SMP with other mu and eta: three terms a step, multipliers unlike each other."""
+    task = load("karate", {})
+    settings = {"mu": 4.0, "eta": 0.15, "layers": 3, "hidden": 8}
+    model: Any = archs.make("smp", task.num_features, task.num_classes, "node", settings).eval()
+    model.multiplier.copy_(torch.tensor([0.5, -1.0, 2.0]))
+    work = own_work(task)
+    with torch.no_grad():
+        steps = composition(model, engine, work.x, work.edge_index, None)
+        assert_close(last_of(run_steps(steps, work.x)), model(*work.inputs))
 
 
 def assert_close(found: Any, expected: Any) -> None:

@@ -11,8 +11,9 @@ from methods_examples import NODES, batch, classes
 
 from dqviz import methods
 from dqviz import nn as archs
-from dqviz.methods.a2q import learned_rows, of_data_set
+from dqviz.methods.a2q import learned_rows
 from dqviz.quant import Quantizer, quantize, quantizers
+from dqviz.quant.convert import set_state
 from dqviz.quant.nodewise import ColumnQuantizer, NodewiseQuantizer, ReachRows
 
 
@@ -55,8 +56,36 @@ def test_published_sites_of_gin_and_gat() -> None:
 def test_all_sites_leave_none_of_the_profile_in_float(arch: str, profile: str) -> None:
     for q in quantizers(network(arch, profile=profile, sites="all")[0]):
         assert q.qtype.is_float == (q.asked == 32), q.key
-        if of_data_set(q.where):
+        if q.where.of_data_set:
             assert q.asked == 32 or isinstance(q, ReachRows)
+
+
+@pytest.mark.parametrize("profile", ["paper", "integer"])
+@pytest.mark.parametrize("kind", ["node", "graph"])
+@pytest.mark.parametrize("arch", archs.ARCHS.names())
+def test_the_data_sets_rows_come_where_the_address_says(arch: str, kind: str, profile: str) -> None:
+    """And nowhere else: what passes each site is compared with the data set's rows, nothing being quantized."""
+    model, _ = network(arch, kind, profile=profile)
+    set_state(model.eval(), "off")
+    x, *graph = batch(kind)
+    found, told = set(), {q.key for q in quantizers(model) if q.where is not None and q.where.of_data_set}
+
+    def record(q: Quantizer, seen: torch.Tensor, *_: Any) -> None:
+        if seen.shape == x.shape and torch.equal(seen, x):
+            found.add(q.key)
+
+    for q in quantizers(model):
+        q.recorder = record
+    model(x, *graph)
+    assert found == told
+    assert found
+
+
+@pytest.mark.parametrize("arch", archs.ARCHS.names())
+def test_the_data_sets_rows_stay_float_as_published(arch: str) -> None:
+    own = [q for q in quantizers(network(arch)[0]) if q.where.of_data_set]
+    assert own
+    assert all(q.qtype.is_float for q in own)
 
 
 def test_the_kind_of_task_decides() -> None:
@@ -113,6 +142,15 @@ def test_the_first_layers_rows_count_as_wide_as_what_leaves_it() -> None:
     assert {q.key: channels for q, channels in learned_rows(model)} == {
         "0/mlp1/input": 8, "0/mlp2/input": 8, "1/mlp1/input": 8, "1/mlp2/input": 8,
     }  # fmt: skip
+
+
+def test_hidden_rows_of_an_mlp_count_as_they_are() -> None:
+    """APPNP: 8 hidden values enter the second product, 3 leave it; 3 propagate. The data set's 5 are float."""
+    model, _ = network("appnp", sites="all", profile="integer")
+    model.train()(*batch("node"))
+    found = {q.key: channels for q, channels in learned_rows(model)}
+    assert found["0/classes/input"] == 8
+    assert set(found.values()) == {8, 3}
 
 
 def test_without_learned_rows_or_weight_there_is_no_penalty() -> None:

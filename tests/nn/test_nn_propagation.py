@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch_geometric.nn import APPNP
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from dqviz import nn as archs
 from dqviz.nn.propagation import Normalised
-from dqviz.nn.smp import RATE, START, roughness
+from dqviz.nn.smp import RATE, START, bounds, roughness
 
 PATH = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 
@@ -52,6 +54,50 @@ def test_smp_by_its_formula() -> None:
         lam += RATE * (0.3 * weight.numel() - slack**2 - torch.trace(change.T @ (torch.eye(3) - dense) @ change).item())
     torch.testing.assert_close(model.train()(x, PATH), rows)
     torch.testing.assert_close(model.multiplier, torch.tensor(known))
+
+
+def kept_of(mu: float, eta: float, lam: float, eigenvalue: torch.Tensor) -> torch.Tensor:
+    """What a step multiplies H's part of an eigenvalue by."""
+    moved = 1 - (1 + mu) * eta + mu * eta * eigenvalue
+    return moved + 2 * eta * lam * eigenvalue * (moved - 1)
+
+
+@given(st.floats(0, 1), st.floats(0.01, 1), st.floats(0, 1))
+def test_no_step_amplifies_within_the_bounds(smooth: float, eta: float, between: float) -> None:
+    """For every mu with which a plain step does not, and every eigenvalue that A^ may have."""
+    mu = smooth * (1 - eta / 2) / eta
+    low, high = bounds(mu, eta)
+    lam = low + between * (high - low)
+    factors = kept_of(mu, eta, lam, torch.linspace(-1, 1, 401, dtype=torch.float64))
+    assert factors.abs().max().item() <= 1 + 1e-9
+
+
+def test_bounds_of_the_authors_settings_by_hand() -> None:
+    """a = 0.9: c from -(1 - a) / (1 + a) = -1/19 to 1, lam = c / 0.2. Beyond them, the eigenvalue -1 is amplified."""
+    low, high = bounds(9.0, 0.1)
+    assert (low, high) == pytest.approx((-5 / 19, 5))
+    last = torch.tensor([-1.0], dtype=torch.float64)
+    assert kept_of(9.0, 0.1, low, last).item() == pytest.approx(-1)
+    assert kept_of(9.0, 0.1, high, last).item() == pytest.approx(1)
+    assert kept_of(9.0, 0.1, 1.01 * low, last).item() < -1
+    assert kept_of(9.0, 0.1, 1.01 * high, last).item() > 1
+    assert bounds(0.0, 0.5) == (-1, 1), "no smoothing: c from -1 to 1"
+    assert bounds(9.0, 1.0)[0] == 0, "the plain step amplifies by itself"
+
+
+@pytest.mark.parametrize(("alpha", "size", "end"), [(0.0, 1e4, 0), (1000.0, 0.01, 1)])
+def test_the_multiplier_stays_within_its_bounds(alpha: float, size: float, end: int) -> None:
+    """Rows far larger than what alpha allows drive it down, a roomy alpha up; neither beyond, and rows stay small."""
+    model = make("smp", alpha=alpha, layers=64, mu=4.0, eta=0.15).train()
+    one_way = torch.randint(0, 40, (2, 100), generator=torch.Generator().manual_seed(0))
+    edges = torch.cat([one_way, one_way.flip(0)], dim=1)
+    x = size * torch.randn(40, 4)
+    out = model(x, edges)
+    low, high = bounds(4.0, 0.15)
+    assert model.multiplier[-1].item() == pytest.approx((low, high)[end])
+    assert bool(((model.multiplier >= low - 1e-6) & (model.multiplier <= high + 1e-6)).all())
+    added = 0.15 * (1 + max(1.0, -low * 0.3))  # of H^0, by a step: eta (1 + c A^)
+    assert out.norm() <= (1 + 64 * added) * logits_before(model, x).norm()
 
 
 def test_evaluation_keeps_the_multiplier_of_the_last_training_pass() -> None:

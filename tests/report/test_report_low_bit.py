@@ -11,8 +11,10 @@ from report_ledger import make
 from dqviz.cli import main, reproduce
 from dqviz.report import gather
 from dqviz.report.low_bit import MadeLowBit, document
+from dqviz.runs.latencies import latencies
 from dqviz.runs.ledger import Ledger
-from dqviz.runs.reproducing import LOW_BIT, Reproduction
+from dqviz.runs.presets import preset
+from dqviz.runs.reproducing import LATENCY, LOW_BIT, Reproduction, tables
 from dqviz.runs.store import Store
 from dqviz.spec import Study
 
@@ -25,9 +27,11 @@ def study(dataset: str = "cora", methods: list[str] = METHODS, seeds: int = SEED
                          seeds=range(seeds), epochs=2)  # fmt: skip
 
 
-def made(store: Store, whole: Study) -> MadeLowBit:
+def made(store: Store, whole: Study, timed: Study | None = None) -> MadeLowBit:
+    """`timed`: the study that tells latencies."""
     part = Reproduction.of("cora", whole, store.runs(), LOW_BIT)
-    return MadeLowBit.with_costs(part, store.with_costs(part.runs))
+    known = latencies(part.specs, timed or whole, store.runs(), store.with_costs)
+    return MadeLowBit.with_costs(part, store.with_costs(part.runs), known)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,26 @@ def test_latency_stands_where_the_integer_run_was_measured(text: str, store: tup
     timed = [run for run in store[0].runs(store[1]) if store[0].has(run.run_id, "latency")]
     assert [run.method for run in timed] == ["sgquant"]
     assert cells(text, "SGQuant", "Cells")[9] == "1"
+
+
+def test_latency_is_that_of_the_same_network_in_profile_integer(tmp_path: Path) -> None:
+    """The last run of the other study is timed: 1 ms; one has failed, one has another width, one is not there."""
+    kinds = ["fp32", "dq", "topgq", "qlr"]
+    whole = study(methods=["sgquant", *kinds], seeds=1)
+    other = Study.product("Timed", datasets=["cora"], archs=["gcn"], methods=kinds, bits=[8], seeds=[0], epochs=2,
+                          profile="integer")  # fmt: skip
+    wide = other.runs[2].model_copy(update={"arch_settings": {"hidden": 64}})
+    other = Study(name="Timed", runs=(*other.runs[:2], wide, other.runs[3]))
+    both = Study(name="Both", runs=(*whole.runs, *other.runs))
+    own = make(tmp_path, both, fail=[other.runs[1].digest])[0]
+    text = document([made(own, whole, other)])
+    assert cells(text, "QLR", "Cells")[9] == "1"
+    assert [cells(text, name, "Cells")[9] for name in ("Degree-Quant", "TopGQ", "SGQuant")] == ["-", "-", "-"]
+    reasons = text.split("No latency:")[1].split("###", maxsplit=1)[0]
+    assert "- GCN SGQuant INT8, GCN TopGQ INT8: preset `lowbit-latency` has no such run." in reasons
+    assert "- GCN Degree-Quant INT8: its run of preset `lowbit-latency` has not finished." in reasons
+    assert "- GCN FP32: its run of preset `lowbit-latency` was not timed (`dqviz measure" in reasons
+    assert "QLR" not in reasons
 
 
 def test_claims_that_fail_are_shown_failing(text: str) -> None:
@@ -117,6 +141,17 @@ def test_the_command_trains_and_writes(
     assert found["fp32"]["to_dq"] is None
     assert "All 3 runs have finished." in (tmp_path / "lowbit.md").read_text()
     assert (tmp_path / "assets" / "studies" / "lowbit-cora" / "runs.parquet").is_file()
+
+
+def test_the_preset_of_latencies_is_no_data_set() -> None:
+    assert tables(LOW_BIT) == ["citeseer", "cora", "pubmed"]
+    assert {spec.profile for spec in preset(LATENCY).runs} == {"integer"}
+
+
+def test_every_cell_on_cora_has_a_run_of_its_shape_in_the_preset_of_latencies(home: Path) -> None:
+    part = Reproduction.of("cora", preset("lowbit-cora"), [], LOW_BIT)
+    found = latencies(part.specs, preset(LATENCY), [], lambda runs: [{} for _ in runs])
+    assert set(found.values()) == {"its run of preset `lowbit-latency` has not finished"}
 
 
 def test_a_table_nobody_wrote_lists_the_choices(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

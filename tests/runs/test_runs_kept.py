@@ -14,6 +14,7 @@ from dqviz.runs import kept
 from dqviz.runs.job import Job
 from dqviz.runs.ledger import Claim, Ledger
 from dqviz.runs.store import Store
+from dqviz.spec import MeasureSpec
 
 SEEDS = 3
 
@@ -86,6 +87,21 @@ def test_tables_of_all_seeds_and_of_the_first(folder: Path, tmp_path: Path, monk
         for ask, name in ((store.table, "nodes"), (store.json, "integer")):
             with pytest.raises(Unavailable, match="A kept study leaves out"):
                 ask(row.run_id, name)
+
+
+def test_timings_are_kept_with_the_run_they_timed(
+    ledger: Ledger, study_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = next(row.run_id for row in ledger.runs(study_id, ["finished"]))
+    measure = ledger.submit_measure(MeasureSpec(target=target))
+    assert ledger.claim("test", free=99) is not None
+    with Job.open(measure, 1) as job:
+        job.staging.write_table("latency", frame("latency", 2.0))
+        job.finish({})
+    kept.pack(Store(ledger), "Timed", ledger.runs(study_id), tmp_path / "assets" / "studies" / "timed")
+    store = fresh(tmp_path, monkeypatch)
+    assert [row.run_id for row in store.runs("timed") if store.has(row.run_id, "latency")] == [target]
+    assert store.table(target, "latency")["median_ms"].tolist() == [2.0, 2.5]
 
 
 def test_the_ledger_comes_first(folder: Path, ledger: Ledger, tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import pytest
 import torch
 from training_examples import graph_task, history, network, node_task, run, same_state
 
+from dqviz import methods
+from dqviz import nn as archs
 from dqviz.columns import TABLES
 from dqviz.errors import Cancelled, Diverged
 from dqviz.methods import METHODS
-from dqviz.quant import quantizers
+from dqviz.quant import quantize, quantizers
 from dqviz.quant.nodewise import NodewiseQuantizer
 from dqviz.spec import Optimizer
 from dqviz.training import Score, Trained, evaluate, loop, train
@@ -78,6 +80,32 @@ def test_a_resumed_training_is_the_uninterrupted_one(
     assert model.guard.steps == whole.guard.steps
     if whole.guard.counts is not None:
         assert torch.equal(model.guard.frequency(), whole.guard.frequency())
+
+
+@pytest.mark.parametrize("killed_after", [1, 3])
+def test_levels_that_sites_choose_go_on_from_a_checkpoint(
+    killed_after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was chosen so far, and from how many batches, lies in the checkpoint."""
+    monkeypatch.setattr(loop, "CHECKPOINT_S", -1.0)
+
+    def once(**more: Any) -> Any:
+        task, method = node_task(), methods.make("qat", {"quantizer": "ausn"})
+        torch.manual_seed(0)
+        model = quantize(archs.make("gcn", task.num_features, task.num_classes, "node", {"hidden": 8}), method, 4)
+        return model, train(model, task, method, Optimizer(), 6, **more)
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["epoch"] == killed_after:
+            raise Killed
+
+    whole, expected = once()
+    with pytest.raises(Killed):
+        once(emit=stop, checkpoint_path=tmp_path / "checkpoint")
+    model, trained = once(checkpoint_path=tmp_path / "checkpoint")
+    assert history(trained) == history(expected)
+    assert same_state(model, whole)
+    assert any(name.endswith("batches") and value > 1 for name, value in model.state_dict().items())
 
 
 def test_a_finished_checkpoint_only_needs_closing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
