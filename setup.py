@@ -14,7 +14,7 @@ X86 = ("avx2", "avx_vnni", "avx512_vnni", "avx512", "avx512_sparse", "avx512_den
 NAMES = ("kernels", "certain", "plain", *X86, "neon")
 # -ffp-contract=off: a fused multiply-add would round once where the reference rounds twice.
 FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g1", "-O1", "-DDQVIZ_CHECKED"]
 extra = SANITIZE if os.environ.get("DQVIZ_SANITIZE") else []
 
 setup(

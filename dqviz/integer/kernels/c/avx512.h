@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
 /* Loops over arrays of registers: one that is not unrolled keeps them in memory, three times slower. */
 #define UNROLL _Pragma("GCC unroll 8")
 

@@ -11,6 +11,14 @@
 
 #include <stdint.h>
 
+/* A function that must dissolve in its caller. Not in a checked build (`make sanitize`): checks copied into every use of
+   it take minutes to compile. */
+#ifdef DQVIZ_CHECKED
+#define INLINE static inline
+#else
+#define INLINE static inline __attribute__((always_inline))
+#endif
+
 enum { SUMS = 0, CODES = 1, REALS = 2 };           /* what leaves a kernel: int32 sums, codes, float32 */
 enum { PLAIN = 0, AVX2 = 1, AVX2_VNNI = 2, AVX512 = 3, NEON = 4 }; /* instruction sets */
 enum { CHECKED = 1, CERTAIN = 2 };                  /* what float32 decides */

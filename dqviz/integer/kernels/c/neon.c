@@ -13,7 +13,6 @@
 #include <arm_neon.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 enum { AHEAD = 6, BYTES = 16 }; /* groups between a prefetch and its use; bytes of a vector */
 
