@@ -731,7 +731,7 @@ INLINE void softmax(const Attention *job, int64_t row, int heads) {
     const double *table[8];
     for (int h = 0; h < heads; h++)
         table[h] = job->table + job->target[row * job->stride + h] - job->table_first;
-    double kept[KEPT + 8], one[8] = {0}, total[8] = {0};
+    double kept[KEPT + 32], one[8] = {0}, total[8] = {0}; /* vectors reach over the up to three entries that fill a group */
     const int keep = (stop - first) * heads <= KEPT;
     for (int64_t entry = first; entry < stop; entry++) {
         double *e = keep ? kept + (entry - first) * heads : one;
