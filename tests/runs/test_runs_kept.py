@@ -135,6 +135,12 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
     """The demo has every table and timings; a kept study in its place left Latency and Ranges empty at first sight."""
     monkeypatch.setenv("DQVIZ_HOME", str(tmp_path))
     store = Store(Ledger())
-    assert [study.study_id for study in store.studies()] == ["demo", "dq-citeseer", "dq-cora", "lowbit-cora"]
+    assert [study.study_id for study in store.studies()] == [
+        "demo",
+        "dq-citeseer",
+        "dq-cora",
+        "lowbit-cora",
+        "lowbit-latency",
+    ]
     first = next(row for row in store.runs("dq-cora") if row.seed == 0 and row.method == "dq")
     assert all(store.has(first.run_id, name) for name in kept.OF_FIRST_SEED)
