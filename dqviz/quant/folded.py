@@ -113,10 +113,15 @@ class FoldedQuantizer(Quantizer):
         self.topology, self.features = topology, features
 
     @property
-    def source(self) -> NodeQuantizer | None:
-        """The quantizer of the rows that the coefficients of known edges weight, once calibration has met any."""
-        found = None if self.where is None or self.edges is None else self.features.get(self.where.layer)
+    def weighted(self) -> NodeQuantizer | None:
+        """The quantizer of the rows that these coefficients weight, once calibration has met any."""
+        found = None if self.where is None else self.features.get(self.where.layer)
         return None if found is None or not found.known.numel() else found
+
+    @property
+    def source(self) -> NodeQuantizer | None:
+        """The same where the edges are known: a restored network has not seen any yet."""
+        return None if self.edges is None else self.weighted
 
     def steps(self, source: NodeQuantizer, x: Tensor) -> tuple[Tensor, Tensor]:
         """(s_u of the sender, t_v of the target) of each edge [num_edges] of coefficients x."""

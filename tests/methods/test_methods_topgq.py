@@ -16,6 +16,7 @@ from dqviz.integer.codes import Codes
 from dqviz.integer.graph import features_of
 from dqviz.integer.kernels import BACKENDS
 from dqviz.quant import Site, quantizers
+from dqviz.quant.convert import set_state
 from dqviz.quant.folded import FoldedQuantizer, NodeQuantizer
 from dqviz.training.batches import Batch
 from dqviz.training.trace import record
@@ -95,6 +96,17 @@ def test_steps_are_worked_out_for_the_graph_that_is_run() -> None:
     found = integer.Session(integer.plan(model), "reference").run(x, fewer, group)
     with torch.no_grad():
         assert (found - model(x, fewer, group)).abs().max() <= 0.02 * found.abs().max()
+
+
+def test_a_restored_network_that_has_seen_no_graph_has_an_integer_program() -> None:
+    """Its coefficients fold in steps of nodes all the same; Latency had no integer row of a TopGQ run."""
+    model = model_of("gcn", "node", 8)
+    restored = build("gcn", "topgq", "node", "integer", 8)
+    restored.load_state_dict(model.state_dict())
+    set_state(restored.eval(), "on")
+    x, edge_index = batch("node")
+    runs = [integer.Session(integer.plan(one), "reference").run(x, edge_index) for one in (restored, model)]
+    np.testing.assert_array_equal(*runs)
 
 
 def test_what_the_product_writes_has_the_steps_of_nodes() -> None:

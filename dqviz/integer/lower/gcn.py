@@ -34,7 +34,7 @@ def lower_gcn(conv: Any, name: str, source: Grid, end: End) -> Lowered:
 def folds(conv: Any) -> bool:
     """Whether coefficients absorb steps of nodes; sums of different nodes then have different steps."""
     norm = conv.sites.norm
-    return isinstance(norm, FoldedQuantizer) and norm.source is conv.lin.feature_q
+    return isinstance(norm, FoldedQuantizer) and norm.weighted is conv.lin.feature_q
 
 
 def feature_of(conv: Any) -> tuple[Grid, NodeSteps | None]:
