@@ -24,7 +24,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-mnist", 75),
         ("lowbit-cora", 410),
         ("lowbit-citeseer", 380),
-        ("lowbit-latency", 41),
+        ("lowbit-latency", 44),
         ("lowbit-pubmed", 360),
         ("dq-reddit-binary", 50),
         ("one-site", 280),
