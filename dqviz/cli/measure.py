@@ -11,7 +11,7 @@ from dqviz.cli import waiting
 from dqviz.cli.output import AsJson, emit, fail, say
 from dqviz.errors import BadInput
 from dqviz.registry import one_sentence
-from dqviz.runs.catalogue import catalogue, check
+from dqviz.runs.catalogue import check_all
 from dqviz.runs.costs import together
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.presets import preset, presets
@@ -47,9 +47,8 @@ def chosen(study_id: str | None, name: str | None, ledger: Ledger) -> str:
         raise BadInput(f"Give a study's ID, or --preset with one of: {', '.join(presets())}.")
     if study_id is not None:
         return ledger.study(study_id).study_id
-    study, known = preset(name or ""), catalogue()
-    for spec in study.runs:
-        check(spec, known)
+    study = preset(name or "")
+    check_all(study.runs)
     submitted = ledger.submit(study)
     say(f"Study {submitted}: {len(study.runs)} runs.")
     waiting.wait(submitted, ledger)

@@ -13,7 +13,7 @@ from dqviz.cli.output import AsJson, emit, fail, say
 from dqviz.cli.parse import names
 from dqviz.errors import BadInput
 from dqviz.runs.artifacts import write_atomically
-from dqviz.runs.catalogue import catalogue, check
+from dqviz.runs.catalogue import check_all
 from dqviz.runs.home import assets_dir, package_dir
 from dqviz.runs.kept import pack
 from dqviz.runs.latencies import latencies
@@ -64,10 +64,7 @@ def reproduce(
 
 def run(studies: dict[str, Study], ledger: Ledger) -> None:
     """Queues the studies and waits for all of their runs; those that have finished stay as they are."""
-    known = catalogue()
-    for study in studies.values():
-        for spec in study.runs:
-            check(spec, known)
+    check_all(spec for study in studies.values() for spec in study.runs)
     for study in studies.values():
         say(f"{study.name}: {len(study.runs)} runs, study {ledger.submit(study)}.")
     wanted = {spec.digest for study in studies.values() for spec in study.runs}

@@ -12,7 +12,7 @@ from dqviz.cli import waiting
 from dqviz.cli.output import AsJson, emit, fail, say
 from dqviz.errors import BadInput
 from dqviz.runs.artifacts import file_name
-from dqviz.runs.catalogue import catalogue, check
+from dqviz.runs.catalogue import check_all
 from dqviz.runs.home import assets_dir
 from dqviz.runs.kept import pack
 from dqviz.runs.ledger import Ledger, RunRow
@@ -36,9 +36,7 @@ def start(
 ) -> None:
     """Queues a study; with --wait also trains it when no worker is alive."""
     study = chosen(file, name)
-    known = catalogue()
-    for spec in study.runs:
-        check(spec, known)
+    check_all(study.runs)
     consent(study, yes)
     ledger = Ledger()
     study_id = ledger.submit(study)

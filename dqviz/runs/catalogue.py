@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -88,6 +88,13 @@ def check(spec: RunSpec, known: Catalogue) -> None:
         _check_settings("dataset", known.row("dataset", spec.dataset), spec.dataset_settings)
     _check_settings("arch", known.row("arch", spec.arch), spec.arch_settings)
     _check_settings("method", known.row("method", spec.method), spec.method_settings)
+
+
+def check_all(specs: Iterable[RunSpec]) -> None:
+    """`check` for every run of a study, before any is queued."""
+    known = catalogue()
+    for spec in specs:
+        check(spec, known)
 
 
 def code_digest() -> str:
