@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dqviz.runs.rows import RunRow
-from dqviz.spec import FULL_PRECISION
+from dqviz.spec import FULL_PRECISION, RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,11 +22,15 @@ SHAPE = ("layers", "hidden", "heads")
 """Settings of an architecture that change how long it takes. Others, such as dropout, may be tuned for each width."""
 
 
+def shape_of(run: RunRow | RunSpec) -> tuple[Any, ...]:
+    """What a run's architecture has of SHAPE."""
+    return tuple(run.arch_settings.get(name) for name in SHAPE)
+
+
 def family(row: RunRow) -> tuple[Any, ...]:
     """What runs have in common that were timed together: everything but their bits. They read the same features."""
-    shape = tuple(row.arch_settings.get(name) for name in SHAPE)
     features = tuple(sorted(getattr(row.spec, "dataset_settings", {}).items()))
-    return row.dataset, row.arch, row.method, row.profile, row.seed, shape, features
+    return row.dataset, row.arch, row.method, row.profile, row.seed, shape_of(row), features
 
 
 def together(rows: Iterable[RunRow]) -> list[list[RunRow]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dqviz.runs.costs import SHAPE
+from dqviz.runs.costs import shape_of
 from dqviz.runs.reproducing import LATENCY, Key, key_of
 from dqviz.runs.rows import RunRow
 from dqviz.spec import RunSpec, Study
@@ -31,11 +31,6 @@ def latencies(
         latency = costs.get(run_id or "", {}).get("latency_ms")
         found[key] = why_not(run_id, rows) if latency is None else float(latency)
     return found
-
-
-def shape_of(spec: RunSpec) -> tuple[Any, ...]:
-    """Settings of an architecture that change how long it takes."""
-    return tuple(spec.arch_settings.get(name) for name in SHAPE)
 
 
 def why_not(run_id: str | None, rows: Mapping[str, RunRow]) -> str:
