@@ -10,12 +10,17 @@ threshold is observed here, learned there. Every tensor has terms of 2 bits; in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 
 def additive(bits: int) -> tuple[int, ...]:
     """Ascending sums, as whole numbers of the smallest power."""
-    terms = exponents(bits)
+    return sums_of(exponents(bits))
+
+
+def sums_of(terms: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Ascending sums of 0 or one power a term, of negated exponents, as whole numbers of the smallest power."""
     finest = max((exponent for term in terms for exponent in term), default=0)
     choices = [(0, *(1 << (finest - exponent) for exponent in term)) for term in terms]
     return tuple(sorted({sum(chosen) for chosen in product(*choices)}))

@@ -45,9 +45,14 @@ class LevelQuantizer(Quantizer):
         """Whether the observed range holds negative values."""
         return self.observer.range()[0] < 0
 
+    @property
+    def size_bits(self) -> int:
+        """This site's bits, less the sign where there is one; of 1 bit with a sign still 1."""
+        return max(self.qtype.bits - (1 if self.two_sided else 0), 1)
+
     def numbers(self) -> tuple[int, ...]:
-        """Of this site's bits, less the sign where there is one; of 1 bit with a sign still 0 and 1."""
-        return self.levels(max(self.qtype.bits - (1 if self.two_sided else 0), 1))
+        """Of as many bits as there are for the size."""
+        return self.levels(self.size_bits)
 
     def qparams(self) -> QParams:
         """The finest step that holds all levels, at least float32 eps; 1 where nothing but 0 was seen."""

@@ -21,11 +21,11 @@ squared error are of our own; the paper's scheme of rounding without overflow is
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import product
 
 import torch
 from torch import Tensor
 
+from dqviz.quant.additive import sums_of
 from dqviz.quant.levels import LevelQuantizer, nearest
 from dqviz.quant.observers import Observer
 from dqviz.quant.passes import Protected, shown
@@ -70,10 +70,7 @@ def exponents(split: Split) -> list[list[int]]:
 @lru_cache(maxsize=64)
 def sums(split: Split) -> tuple[int, ...]:
     """Ascending sums, as whole numbers of the smallest power."""
-    terms = exponents(split)
-    finest = max(exponent for term in terms for exponent in term)
-    choices = [(0, *(1 << (finest - exponent) for exponent in term)) for term in terms]
-    return tuple(sorted(sum(chosen) for chosen in product(*choices)))
+    return sums_of(exponents(split))
 
 
 def most_even(bits: int) -> tuple[int, ...]:
@@ -101,7 +98,7 @@ class SuperposedQuantizer(LevelQuantizer):
 
     @property
     def candidates(self) -> tuple[Split, ...]:
-        return splits(max(self.qtype.bits - (1 if self.two_sided else 0), 1))
+        return splits(self.size_bits)
 
     @property
     def split(self) -> Split:
