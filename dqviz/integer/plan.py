@@ -121,6 +121,8 @@ def check(model: Any, convs: Sequence[nn.Module]) -> None:
         raise Unavailable("No integer run: the model is not a stack of layers with quantizers.")
     if any(isinstance(q, Codebook) for q in quantizers(model)):
         raise Unavailable("No integer run: messages are codewords, which lie on no grid of integers.")
+    if isinstance(getattr(model, "head", None), nn.Sequential):
+        raise Unavailable("No integer run: the classifier has a hidden layer, for which there is no integer form.")
     if not propagates(convs):
         for conv in convs:
             kind_of(conv)

@@ -35,6 +35,10 @@ class DqSettings(QatSettings):
     mask: Literal["layer", "forward"] = Field(
         default="layer", description="Draw the mask for each layer, or once for a forward pass."
     )
+    mlp: Literal["protected", "quantized"] = Field(
+        default="protected",
+        description="GIN: protected nodes stay so inside the MLP, or are quantized there as in the authors' code.",
+    )
 
 
 class DegreeQuant(Qat):
@@ -47,6 +51,7 @@ class DegreeQuant(Qat):
         return Protection(
             lambda in_degree, batch: protection_probability(in_degree, s.p_min, s.p_max, batch),
             per_layer=s.mask == "layer",
+            mlp=s.mlp == "protected",
         )
 
 

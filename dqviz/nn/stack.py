@@ -30,7 +30,7 @@ class Stack(nn.Module):
 
     `gathers` says that the first layer sums rows before any product, so it needs dense rows, unless it was told how to
     sum CSR rows (`takes_csr` of the layer); the others take CSR.
-    `head_only`: dropout before the classifier and nowhere else.
+    `deep_head`: the head has a hidden layer and its own dropout, and there is no other.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class Stack(nn.Module):
         convs: Sequence[MessagePassing],
         activation: Callable[[Tensor], Tensor],
         dropout: float,
-        head: nn.Linear | None = None,
+        head: nn.Module | None = None,
         gathers: bool = False,
-        head_only: bool = False,
+        deep_head: bool = False,
     ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(convs)
@@ -48,7 +48,7 @@ class Stack(nn.Module):
         self.dropout = dropout
         self.head = head
         self.gathers = gathers
-        self.head_only = head_only
+        self.deep_head = deep_head
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
         """x [num_nodes, num_features] dense or CSR, edge_index [2, num_edges], batch [num_nodes] (graph tasks).
@@ -57,7 +57,7 @@ class Stack(nn.Module):
         """
         last = len(self.convs) - 1
         for index, conv in enumerate(self.convs):
-            x = drop(x, 0.0 if self.head_only else self.dropout, self.training)
+            x = drop(x, 0.0 if self.deep_head else self.dropout, self.training)
             if self.gathers and x.layout == torch.sparse_csr and not getattr(conv, "takes_csr", False):
                 x = x.to_dense()
             x = conv(x, edge_index)
@@ -66,7 +66,8 @@ class Stack(nn.Module):
         if self.head is None:
             return x
         pooled = global_mean_pool(x, batch)
-        return self.head(drop(pooled, self.dropout, self.training))  # type: ignore[no-any-return]
+        pooled = drop(pooled, 0.0 if self.deep_head else self.dropout, self.training)
+        return self.head(pooled)  # type: ignore[no-any-return]
 
 
 def drop(x: Tensor, p: float, training: bool) -> Tensor:
@@ -89,13 +90,21 @@ def build(
     activation: Callable[[Tensor], Tensor],
     dropout: float,
     gathers: bool = False,
-    head_only: bool = False,
+    deep_head: bool = False,
 ) -> Stack:
     """A stack whose layer i maps widths[i] to widths[i + 1]; `make_conv(in, out, last)` makes one layer."""
     last = len(widths) - 2
     convs = [make_conv(a, b, i == last) for i, (a, b) in enumerate(pairwise(widths))]
-    head = nn.Linear(widths[-1], num_classes) if kind == "graph" else None
-    return Stack(convs, activation, dropout, head, gathers, head_only)
+    head = classifier(widths[-1], num_classes, dropout if deep_head else None) if kind == "graph" else None
+    return Stack(convs, activation, dropout, head, gathers, deep_head)
+
+
+def classifier(channels: int, num_classes: int, dropout: float | None) -> nn.Module:
+    """One product of a graph's mean row; with `dropout` a hidden layer before it and dropout in between."""
+    last = nn.Linear(channels, num_classes)
+    if dropout is None:
+        return last
+    return nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(dropout), last)
 
 
 def widths_of(num_features: int, hidden: int, layers: int, num_classes: int, kind: Kind) -> list[int]:

@@ -98,7 +98,7 @@ def quantize(model: nn.Module, method: Method, bits: int | Mapping[str, int], pr
 
         make = maker(method, bits, active)
         sites = kind(layer, profile, make, shield)
-        swap_linears(conv, layer, make, shield, own_codes=profile == "integer")
+        swap_linears(conv, layer, make, guard.inside(shield, kind.mlp), own_codes=profile == "integer")
         sites.attach(conv)
         conv.add_module("sites", sites)
     quantize_head(model, len(guard.shields), method, bits, profile)

@@ -19,10 +19,14 @@ class Probability(Protocol):
 
 @dataclass(frozen=True)
 class Protection:
-    """How a method protects nodes: a probability of each node, drawn per layer or once per forward pass."""
+    """How a method protects nodes: a probability of each node, drawn per layer or once per forward pass.
+
+    `mlp`: inside the MLP of a layer that has one, too.
+    """
 
     probability: Probability
     per_layer: bool = True
+    mlp: bool = True
 
 
 class Shield:
@@ -52,6 +56,10 @@ class Guard(nn.Module):
     def add_layer(self) -> Shield:
         self.shields.append(Shield())
         return self.shields[-1]
+
+    def inside(self, shield: Shield, mlp: bool) -> Shield:
+        """Of the linear layers behind this shield, which are an `mlp` or not."""
+        return Shield() if mlp and self.protection is not None and not self.protection.mlp else shield
 
     def attach(self, model: nn.Module) -> None:
         model.register_forward_pre_hook(self.before_forward)

@@ -7,7 +7,7 @@ submodule, so that a deep copy of the model owns its own sites.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,7 @@ class Sites(nn.Module):
     update: Quantizer
     paper: frozenset[Site]  # sites quantized in profile `paper`
     integer: frozenset[Site]  # sites quantized in profile `integer`
+    mlp: ClassVar[bool] = False  # the layer's linear layers are an MLP behind the sum
 
     def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
         super().__init__()

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch_geometric.nn import APPNP, GATConv, GCNConv, GINConv, MessagePassing, SAGEConv
 
-from dqviz.quant import attention, gathered
+from dqviz.quant import attention
 from dqviz.quant.guard import Shield
 from dqviz.quant.hooks import EdgeSites, MakeQuantizer, Profile, Sites
 from dqviz.quant.part import Part
 from dqviz.quant.quantizer import Quantizer
+from dqviz.quant.senders import GatherSites, SumSites
 from dqviz.quant.where import Site, Where
 
 
@@ -196,89 +197,6 @@ class AttentionSites(EdgeSites):
 
     def on_attention(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
         return self.norm(out)  # type: ignore[no-any-return]
-
-
-class GatherSites(Sites):
-    """GIN, SAGE: the message is the source row, so quantizing nodes once equals quantizing every edge.
-
-    Profile `paper` quantizes what is sent; profile `integer` quantizes what enters the layer, so that the layer's own
-    row (GIN's (1 + eps) x, SAGE's root term) uses the same codes.
-    """
-
-    paper = frozenset({Site.INPUT, Site.WEIGHT, Site.FEATURE, Site.MESSAGE, Site.AGGREGATE, Site.UPDATE})
-    integer = frozenset({Site.INPUT, Site.WEIGHT, Site.MESSAGE})
-
-    def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
-        super().__init__(layer, profile, make, shield)
-        self.message = make(Where(layer, "", Site.MESSAGE))
-
-    def attach(self, conv: MessagePassing) -> None:
-        super().attach(conv)
-        if self.profile == "integer" and self.book is None:
-            conv.register_forward_pre_hook(self.on_input)
-
-    def on_input(self, conv: nn.Module, inputs: Any) -> Any:
-        return (self.message(inputs[0], self.shield.rows), *inputs[1:])
-
-    def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if self.profile == "integer" and self.book is None:
-            return kwargs
-        source, target = kwargs["x"]
-        return {**kwargs, "x": (self.shown(source), target)}
-
-    def sent_channels(self, conv: Any) -> int:
-        return int(conv.in_channels)
-
-    def leaving_weights(self, part: Part) -> Tensor:
-        """SAGE takes the mean of all that a target receives."""
-        return 1 / part.received[part.rows + part.leaving[1]].float()
-
-
-class SumSites(GatherSites):
-    """GIN: CSR rows are summed as CSR (`dqviz.quant.gathered`), its own row included; dense rows as GINConv does it."""
-
-    def __init__(self, layer: int, profile: Profile, make: MakeQuantizer, shield: Shield) -> None:
-        super().__init__(layer, profile, make, shield)
-        self.own: Tensor | None = None
-        self.sent: Tensor | None = None
-
-    def attach(self, conv: MessagePassing) -> None:
-        super().attach(conv)
-        conv.takes_csr = self.book is None  # the codeword of a zero need not be zero
-        conv.register_forward_pre_hook(self.on_rows)
-
-    def sent_channels(self, conv: Any) -> int:
-        return int(next(conv.nn.parameters()).size(1))
-
-    def left_channels(self, conv: Any) -> int:
-        """Of the MLP's last product."""
-        return int([module.out_channels for module in conv.nn.modules() if hasattr(module, "out_channels")][-1])
-
-    def leaving_weights(self, part: Part) -> Tensor:
-        return torch.ones(part.leaving.size(1))
-
-    def on_rows(self, conv: nn.Module, inputs: Any) -> Any:
-        """CSR: the layer is told of no own row; it is added to the sum, which the layer does not see before either."""
-        self.own = self.sent = None
-        x, *rest = inputs
-        if x.layout != torch.sparse_csr:
-            return None
-        self.own = x
-        return ((x, None), *rest)
-
-    def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if self.own is None:
-            return super().propagated(kwargs)
-        self.sent = self.own if self.profile == "integer" else self.message(self.own, self.shield.rows)
-        return {**kwargs, "x": (torch.zeros(self.own.size(0), 1), None)}  # the layer's own sum is replaced
-
-    def on_aggregate(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
-        if self.sent is None or self.own is None or self.edges is None:
-            return super().on_aggregate(conv, inputs, out)
-        total, found = gathered.neighbour_sum(self.sent, self.edges)
-        own, factor = self.own, torch.as_tensor(1 + conv.eps)  # type: ignore[operator]  # a parameter or a buffer
-        self.own = self.sent = None
-        return gathered.add_own(self.aggregate(total, self.shield.rows), found, own, factor)
 
 
 SITES: dict[type[MessagePassing], type[Sites]] = {

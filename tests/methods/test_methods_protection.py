@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from methods_examples import NODES, batch, build, steps, trained, weights
+from torch import Tensor
 
 from dqviz import methods
 from dqviz.errors import BadInput
@@ -87,6 +89,23 @@ def test_protection_none_and_always() -> None:
         model = quantized(p_min=p, p_max=p)
         model.train()(*batch("node"))
         assert all(bool((shield.rows == expected).all()) for shield in model.guard.shields)
+
+
+@pytest.mark.parametrize(("mlp", "protected"), [("protected", True), ("quantized", False)])
+def test_an_mlp_is_protected_or_quantized(mlp: str, protected: bool) -> None:
+    """What the MLP's first product reads is what its layer's sum is, to the bit, where it is protected."""
+    from dqviz import nn as archs
+
+    torch.manual_seed(0)
+    model: Any = quantize(
+        archs.make("gin", 5, 3, "node", {"dropout": 0.0}),
+        methods.make("dq", {"p_min": 1.0, "p_max": 1.0, "mlp": mlp}), 4,
+    )  # fmt: skip
+    read: list[Tensor] = []
+    model.convs[0].nn[0].input_q.register_forward_hook(lambda _, inputs, out: read.extend([inputs[0], out]))
+    model.train()(*batch("node"))
+    assert torch.equal(*read) == protected
+    assert all(bool(shield.rows.all()) for shield in model.guard.shields)
 
 
 def test_the_measured_share_survives_going_back_to_the_best_weights() -> None:

@@ -80,6 +80,25 @@ def test_gin_settings() -> None:
     assert any(isinstance(m, torch.nn.BatchNorm1d) for m in model.modules())
 
 
+def test_gin_of_the_benchmark_by_hand() -> None:
+    """Product, ReLU, product, ReLU, batch norm in each layer and nothing between them; two products behind the mean."""
+    model = make("gin", "graph", benchmark=True, layers=2, hidden=4, dropout=0.9).train()
+    x, edge_index = torch.randn(6, 7), torch.tensor([[0, 1, 3, 4], [1, 2, 4, 5]])
+    batch = torch.tensor([0, 0, 0, 1, 1, 1])
+    rows = x
+    for conv in model.convs:
+        total = torch.zeros_like(rows).index_add(0, edge_index[1], rows[edge_index[0]]) + rows
+        inner, outer, norm = conv.nn[0], conv.nn[2], conv.nn[4]
+        kept = outer(inner(total).relu()).relu()
+        rows = (kept - kept.mean(0)) / (kept.var(0, unbiased=False) + norm.eps).sqrt()
+    hidden = model.head[0](torch.stack([rows[:3].mean(0), rows[3:].mean(0)])).relu()
+    torch.manual_seed(5)
+    logits = model(x, edge_index, batch)
+    torch.manual_seed(5)
+    assert torch.allclose(logits, model.head[3](torch.nn.functional.dropout(hidden, 0.9)), atol=1e-5)
+    assert not any(isinstance(m, torch.nn.BatchNorm1d) for m in make("gin", benchmark=True).modules())
+
+
 @pytest.mark.parametrize(
     ("arch", "settings", "words"),
     [("mlp", {}, "gat, gcn, gin, sage"), ("gcn", {"layers": 0}, "layers"), ("gcn", {"dropout": 1.0}, "dropout"),

@@ -1,7 +1,8 @@
-"""GIN's first layer on CSR features: the same numbers as on dense ones, in training and at evaluation."""
+"""GIN and SAGE on CSR features: the same numbers as on dense ones, and both those of torch_geometric's own layers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from dqviz import methods
 from dqviz import nn as archs
 from dqviz.data.task import csr as csr_of
 from dqviz.quant import quantize, quantizers
-from dqviz.quant.gathered import add_own, neighbour_sum
+from dqviz.quant.gathered import add_own, neighbour_mean, neighbour_sum
+from dqviz.quant.hooks import Profile
 from dqviz.quant.sparse import stored, with_values
 
 NODES, FEATURES = 40, 12
+Gather = Callable[[Tensor, Tensor], Tensor]
 METHODS = [("fp32", {}), ("qat", {"observer": "abs"}), ("qat", {"observer": "per", "gradient": "gc"}),
            ("qat", {"quantizer": "lsq"}), ("nqat", {}), ("dq", {"p_min": 0.3, "p_max": 0.8})]  # fmt: skip
 
@@ -31,16 +34,23 @@ def example() -> tuple[Tensor, Tensor]:
     return x, torch.randint(0, NODES - 4, (2, 150), generator=generator)
 
 
+def doubled() -> tuple[Tensor, Tensor]:
+    x, edge_index = example()
+    return x.double(), edge_index
+
+
 def sparse(x: Tensor) -> Tensor:
     found = csr_array(x.numpy())
     ptr, col = (part.astype(np.int64) for part in (found.indptr, found.indices))
     return csr_of(ptr, col, found.data, (x.size(0), x.size(1)))
 
 
-def network(method: str, settings: dict[str, Any], csr: bool, **arch: Any) -> nn.Module:
+def network(arch: str, method: str, settings: dict[str, Any], csr: bool, profile: Profile = "paper") -> nn.Module:
+    """In float64: codes times codes fall on rounding ties, which the order of a float32 sum would decide."""
     torch.manual_seed(0)
-    model = archs.make("gin", FEATURES, 3, "node", {"hidden": 8, "dropout": 0.0, **arch})
-    model = quantize(model, methods.make(method, settings), 4, arch.pop("profile", "paper"))
+    name, *options = arch.split("+")
+    model = archs.make(name, FEATURES, 3, "node", {"hidden": 8, "dropout": 0.0, **dict.fromkeys(options, True)})
+    model = quantize(model, methods.make(method, settings), 4, profile).double()
     model.convs[0].takes_csr = csr  # type: ignore[index, union-attr]
     return model
 
@@ -62,10 +72,10 @@ def trained(x: Tensor, edge_index: Tensor, model: nn.Module) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("method", "settings"), METHODS)
-@pytest.mark.parametrize("train_eps", [False, True])
-def test_csr_rows_give_what_dense_rows_give(method: str, settings: dict[str, Any], train_eps: bool) -> None:
-    x, edge_index = example()
-    models = [network(method, settings, csr, train_eps=train_eps) for csr in (True, False)]
+@pytest.mark.parametrize("arch", ["gin", "gin+train_eps", "sage"])
+def test_csr_rows_give_what_dense_rows_give(method: str, settings: dict[str, Any], arch: str) -> None:
+    x, edge_index = doubled()
+    models = [network(arch, method, settings, csr) for csr in (True, False)]
     csr, dense = (trained(sparse(x), edge_index, model) for model in models)
     assert len(csr) == len(dense)
     # The gradient of a learned step is scaled by the number of values, and CSR rows hold fewer: Adam takes that out.
@@ -77,57 +87,88 @@ def test_csr_rows_give_what_dense_rows_give(method: str, settings: dict[str, Any
         assert one.range() == pytest.approx(other.range(), rel=1e-3 if learned else 1e-5, abs=1e-6)
 
 
-def test_profile_integer_sums_the_codes_that_entered() -> None:
-    x, edge_index = example()
-    found = []
-    for csr in (True, False):
-        torch.manual_seed(0)
-        model = archs.make("gin", FEATURES, 3, "node", {"hidden": 8, "dropout": 0.0})
-        quantize(model, methods.make("qat", {}), 4, "integer")
-        model.convs[0].takes_csr = csr
-        found.append(trained(sparse(x), edge_index, model))
+@pytest.mark.parametrize("arch", ["gin", "sage"])
+def test_profile_integer_sums_the_codes_that_entered(arch: str) -> None:
+    x, edge_index = doubled()
+    found = [trained(sparse(x), edge_index, network(arch, "qat", {}, csr, "integer")) for csr in (True, False)]
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_a_sum_is_that_of_the_dense_rows() -> None:
+@pytest.mark.parametrize("arch", ["gin", "sage"])
+@pytest.mark.parametrize("csr", [True, False])
+def test_full_precision_is_torch_geometrics_own_layer(arch: str, csr: bool) -> None:
+    x, edge_index = doubled()
+    torch.manual_seed(0)
+    stock = archs.make(arch, FEATURES, 3, "node", {"hidden": 8, "dropout": 0.0}).double()
+    for one, other in zip(trained(x, edge_index, stock),
+                          trained(sparse(x), edge_index, network(arch, "fp32", {}, csr)), strict=True):  # fmt: skip
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("csr", [True, False])
+@pytest.mark.parametrize(("arch", "gather"), [("gin", neighbour_sum), ("sage", neighbour_mean)])
+def test_rows_are_gathered_as_torch_geometric_does(arch: str, gather: Gather, csr: bool) -> None:
+    x, edge_index = example()
+    conv: Any = archs.make(arch, FEATURES, 3, "node", {"hidden": 8}).convs[0]  # type: ignore[index, union-attr]
+    expected = conv.aggr_module(x[edge_index[0]], edge_index[1], dim_size=NODES)
+    found = gather(sparse(x) if csr else x, edge_index)
+    assert (found.layout == torch.sparse_csr) == csr
+    assert torch.equal(found.to_dense() if csr else found, expected)
+
+
+def test_the_own_row_is_added() -> None:
     x, edge_index = example()
     rows = sparse(x)
-    total, found = neighbour_sum(rows, edge_index)
+    total = neighbour_sum(rows, edge_index)
     expected = torch.zeros_like(x).index_add(0, edge_index[1], x[edge_index[0]])
-    assert torch.equal(total.to_dense(), expected)
-    assert torch.equal(add_own(total, found, rows, torch.tensor([1.5])).to_dense(), expected + 1.5 * x)
-    again, same = neighbour_sum(rows, edge_index)
-    assert same is found
-    assert torch.equal(again.values(), total.values())
+    assert torch.equal(add_own(total, rows, edge_index, torch.tensor([1.5])).to_dense(), expected + 1.5 * x)
+
+
+def test_a_structure_is_made_once() -> None:
+    x, edge_index = example()
+    rows = sparse(x)
+    one, other = (neighbour_sum(rows, edge_index) for _ in range(2))
+    assert one.crow_indices().data_ptr() == other.crow_indices().data_ptr()
+    assert torch.equal(one.values(), other.values())
 
 
 def test_another_graph_has_another_structure() -> None:
     x, edge_index = example()
     rows = sparse(x)
     other = edge_index.flip(0).contiguous()
-    total, _ = neighbour_sum(rows, other)
+    total = neighbour_sum(rows, other)
     assert torch.equal(total.to_dense(), torch.zeros_like(x).index_add(0, other[1], x[other[0]]))
 
 
 def test_without_an_edge_only_the_own_row_is_left() -> None:
     x, _ = example()
     rows = sparse(x)
-    total, found = neighbour_sum(rows, torch.zeros(2, 0, dtype=torch.long))
+    nothing = torch.zeros(2, 0, dtype=torch.long)
+    total = neighbour_sum(rows, nothing)
     assert not total.values().any()
-    assert torch.equal(add_own(total, found, rows, torch.ones(1)).to_dense(), x)
+    assert torch.equal(add_own(total, rows, nothing, torch.ones(1)).to_dense(), x)
+    assert not neighbour_sum(x, nothing).any()
+    assert not neighbour_mean(x, nothing).any()
 
 
-def test_the_gradient_of_a_sum_is_that_of_the_dense_rows() -> None:
+@pytest.mark.parametrize("gather", [neighbour_sum, neighbour_mean])
+def test_gradients_are_those_of_a_scatter(gather: Gather) -> None:
     x, edge_index = example()
     rows = sparse(x)
     values = rows.values().clone().requires_grad_()
-    total, _ = neighbour_sum(with_values(rows, values), edge_index)
+    total = gather(with_values(rows, values), edge_index)
     weight = torch.rand(NODES, FEATURES, generator=torch.Generator().manual_seed(1))
     row = torch.arange(NODES).repeat_interleave(total.crow_indices().diff())
-    (stored(total) * weight[row, total.col_indices()]).sum().backward()
-    dense = x.clone().requires_grad_()
-    (torch.zeros_like(x).index_add(0, edge_index[1], dense[edge_index[0]]) * weight).sum().backward()
+    (stored(total) * weight[row, total.col_indices()]).sum().backward()  # type: ignore[no-untyped-call]
+    dense, scattered = (x.clone().requires_grad_() for _ in range(2))
+    (gather(dense, edge_index) * weight).sum().backward()  # type: ignore[no-untyped-call]
+    expected = torch.zeros_like(x).index_add(0, edge_index[1], scattered[edge_index[0]])
+    if gather is neighbour_mean:
+        expected = expected / torch.bincount(edge_index[1], minlength=NODES).clamp(min=1)[:, None]
+    (expected * weight).sum().backward()  # type: ignore[no-untyped-call]
     assert values.grad is not None
     assert dense.grad is not None
-    torch.testing.assert_close(values.grad, dense.grad[x != 0])
+    assert scattered.grad is not None
+    torch.testing.assert_close(dense.grad, scattered.grad)
+    torch.testing.assert_close(values.grad, scattered.grad[x != 0])

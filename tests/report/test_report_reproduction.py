@@ -92,7 +92,7 @@ def test_only_data_sets_with_a_table_can_be_reproduced() -> None:
 def test_the_command_of_a_cell_is_its_run() -> None:
     spec = make_spec(dataset="reddit-binary", arch="gin", method="dq", bits=4, seed=3, epochs=7, profile="integer",
                      optimizer={"lr": 1e-3, "decay_every": 50}, method_settings={"p_max": 0.2, "mask": "forward"},
-                     arch_settings={"head_only": True, "layers": 5}, dataset_settings={"fold": 2})  # fmt: skip
+                     arch_settings={"benchmark": True, "layers": 5}, dataset_settings={"fold": 2})  # fmt: skip
     words = train_command(spec).split()
     given = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     options = {words[at]: words[at + 1] for at in range(2, len(words), 2) if words[at] != "--set"}
