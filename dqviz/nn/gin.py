@@ -20,7 +20,7 @@ class GinSettings(StackSettings):
     benchmark: bool = Field(
         default=False,
         description="Graph tasks: the GIN of torch_geometric's benchmark, as Degree-Quant trains it. Each MLP ends in "
-        "ReLU and batch normalisation, the classifier has a hidden layer, dropout stands before its last product alone.",
+        "ReLU and batch normalisation, the classifier a hidden layer, and dropout stands before its last product alone.",
     )
 
 
