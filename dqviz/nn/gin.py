@@ -19,8 +19,8 @@ class GinSettings(StackSettings):
     batch_norm: bool = Field(default=False, description="Batch normalisation inside each MLP.")
     benchmark: bool = Field(
         default=False,
-        description="Graph tasks: the GIN of torch_geometric's benchmark, as Degree-Quant trains it. Each MLP ends in "
-        "ReLU and batch normalisation, the classifier a hidden layer, and dropout stands before its last product alone.",
+        description="Graph tasks: the GIN of torch_geometric's benchmark, as Degree-Quant trains it. Each MLP ends "
+        "in ReLU and batch normalisation, the classifier has a hidden layer and the only dropout.",
     )
 
 
