@@ -157,7 +157,8 @@ def test_two_processes_never_search_one_cell(home: Path) -> None:
 def test_the_first_trial_is_the_start_of_the_space(home: Path) -> None:
     cell = search_cell(plan(trials=1))
     assert cell.optimizer == {"lr": 0.01, "weight_decay": 5e-4}
-    own = {"finetune": 1.0, "quantizer": "observed", "gradient": "gc", "observer": "per", "p_min": 0.0, "p_max": 0.1}
+    own = {"finetune": 1.0, "quantizer": "observed", "gradient": "gc", "observer": "per", "mlp": "protected",
+           "p_min": 0.0, "p_max": 0.1}  # fmt: skip
     assert cell.method_settings == own
     assert set(cell.val_by_seed) == {1000, 1001}
     assert cell.val_accuracy == pytest.approx(sum(cell.val_by_seed.values()) / 2, abs=1e-6)
