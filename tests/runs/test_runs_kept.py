@@ -139,6 +139,7 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
         "demo",
         "dq-citeseer",
         "dq-cora",
+        "lowbit-citeseer",
         "lowbit-cora",
         "lowbit-latency",
     ]
