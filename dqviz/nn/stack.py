@@ -30,7 +30,6 @@ class Stack(nn.Module):
 
     `gathers` says that the first layer sums rows before any product, so it needs dense rows, unless it was told how to
     sum CSR rows (`takes_csr` of the layer); the others take CSR.
-    `deep_head`: the head has a hidden layer and its own dropout, and there is no other.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class Stack(nn.Module):
         dropout: float,
         head: nn.Module | None = None,
         gathers: bool = False,
-        deep_head: bool = False,
     ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(convs)
@@ -48,7 +46,6 @@ class Stack(nn.Module):
         self.dropout = dropout
         self.head = head
         self.gathers = gathers
-        self.deep_head = deep_head
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
         """x [num_nodes, num_features] dense or CSR, edge_index [2, num_edges], batch [num_nodes] (graph tasks).
@@ -57,7 +54,7 @@ class Stack(nn.Module):
         """
         last = len(self.convs) - 1
         for index, conv in enumerate(self.convs):
-            x = drop(x, 0.0 if self.deep_head else self.dropout, self.training)
+            x = drop(x, self.dropout, self.training)
             if self.gathers and x.layout == torch.sparse_csr and not getattr(conv, "takes_csr", False):
                 x = x.to_dense()
             x = conv(x, edge_index)
@@ -66,8 +63,7 @@ class Stack(nn.Module):
         if self.head is None:
             return x
         pooled = global_mean_pool(x, batch)
-        pooled = drop(pooled, 0.0 if self.deep_head else self.dropout, self.training)
-        return self.head(pooled)  # type: ignore[no-any-return]
+        return self.head(drop(pooled, self.dropout, self.training))  # type: ignore[no-any-return]
 
 
 def drop(x: Tensor, p: float, training: bool) -> Tensor:
@@ -92,11 +88,14 @@ def build(
     gathers: bool = False,
     deep_head: bool = False,
 ) -> Stack:
-    """A stack whose layer i maps widths[i] to widths[i + 1]; `make_conv(in, out, last)` makes one layer."""
+    """A stack whose layer i maps widths[i] to widths[i + 1]; `make_conv(in, out, last)` makes one layer.
+
+    `deep_head`: the classifier of a graph task has a hidden layer, and all of the dropout.
+    """
     last = len(widths) - 2
     convs = [make_conv(a, b, i == last) for i, (a, b) in enumerate(pairwise(widths))]
     head = classifier(widths[-1], num_classes, dropout if deep_head else None) if kind == "graph" else None
-    return Stack(convs, activation, dropout, head, gathers, deep_head)
+    return Stack(convs, activation, 0.0 if deep_head else dropout, head, gathers)
 
 
 def classifier(channels: int, num_classes: int, dropout: float | None) -> nn.Module:

@@ -20,6 +20,7 @@ from dqviz.quant.hooks import Profile
 from dqviz.quant.sparse import stored, with_values
 
 NODES, FEATURES = 40, 12
+DTYPES = {"sage": torch.float64}
 Gather = Callable[[Tensor, Tensor], Tensor]
 METHODS = [("fp32", {}), ("qat", {"observer": "abs"}), ("qat", {"observer": "per", "gradient": "gc"}),
            ("qat", {"quantizer": "lsq"}), ("nqat", {}), ("dq", {"p_min": 0.3, "p_max": 0.8})]  # fmt: skip
@@ -34,9 +35,10 @@ def example() -> tuple[Tensor, Tensor]:
     return x, torch.randint(0, NODES - 4, (2, 150), generator=generator)
 
 
-def doubled() -> tuple[Tensor, Tensor]:
+def example_of(arch: str) -> tuple[Tensor, Tensor]:
+    """For SAGE in float64: codes times codes fall on rounding ties, which the order of a float32 sum would decide."""
     x, edge_index = example()
-    return x.double(), edge_index
+    return x.to(DTYPES.get(arch, torch.float32)), edge_index
 
 
 def sparse(x: Tensor) -> Tensor:
@@ -46,11 +48,10 @@ def sparse(x: Tensor) -> Tensor:
 
 
 def network(arch: str, method: str, settings: dict[str, Any], csr: bool, profile: Profile = "paper") -> nn.Module:
-    """In float64: codes times codes fall on rounding ties, which the order of a float32 sum would decide."""
     torch.manual_seed(0)
     name, *options = arch.split("+")
     model = archs.make(name, FEATURES, 3, "node", {"hidden": 8, "dropout": 0.0, **dict.fromkeys(options, True)})
-    model = quantize(model, methods.make(method, settings), 4, profile).double()
+    model = quantize(model, methods.make(method, settings), 4, profile).to(DTYPES.get(arch, torch.float32))
     model.convs[0].takes_csr = csr  # type: ignore[index, union-attr]
     return model
 
@@ -74,7 +75,7 @@ def trained(x: Tensor, edge_index: Tensor, model: nn.Module) -> list[Tensor]:
 @pytest.mark.parametrize(("method", "settings"), METHODS)
 @pytest.mark.parametrize("arch", ["gin", "gin+train_eps", "sage"])
 def test_csr_rows_give_what_dense_rows_give(method: str, settings: dict[str, Any], arch: str) -> None:
-    x, edge_index = doubled()
+    x, edge_index = example_of(arch)
     models = [network(arch, method, settings, csr) for csr in (True, False)]
     csr, dense = (trained(sparse(x), edge_index, model) for model in models)
     assert len(csr) == len(dense)
@@ -89,7 +90,7 @@ def test_csr_rows_give_what_dense_rows_give(method: str, settings: dict[str, Any
 
 @pytest.mark.parametrize("arch", ["gin", "sage"])
 def test_profile_integer_sums_the_codes_that_entered(arch: str) -> None:
-    x, edge_index = doubled()
+    x, edge_index = example_of(arch)
     found = [trained(sparse(x), edge_index, network(arch, "qat", {}, csr, "integer")) for csr in (True, False)]
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -98,9 +99,9 @@ def test_profile_integer_sums_the_codes_that_entered(arch: str) -> None:
 @pytest.mark.parametrize("arch", ["gin", "sage"])
 @pytest.mark.parametrize("csr", [True, False])
 def test_full_precision_is_torch_geometrics_own_layer(arch: str, csr: bool) -> None:
-    x, edge_index = doubled()
+    x, edge_index = example_of(arch)
     torch.manual_seed(0)
-    stock = archs.make(arch, FEATURES, 3, "node", {"hidden": 8, "dropout": 0.0}).double()
+    stock = archs.make(arch, FEATURES, 3, "node", {"hidden": 8, "dropout": 0.0}).to(DTYPES.get(arch, torch.float32))
     for one, other in zip(trained(x, edge_index, stock),
                           trained(sparse(x), edge_index, network(arch, "fp32", {}, csr)), strict=True):  # fmt: skip
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
