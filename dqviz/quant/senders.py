@@ -18,8 +18,8 @@ from dqviz.quant.where import Site, Where
 class GatherSites(Sites):
     """SAGE: the message is the source row, so quantizing nodes once equals quantizing every edge.
 
-    The layer is shown rows without content, and its mean of these is replaced by that of `dqviz.quant.gathered`: no
-    row of an edge is made, and CSR rows stay CSR. With a codebook the layer does it: a zero's codeword need not be 0.
+    The layer is shown rows without content and no edges, and its mean is replaced by that of `dqviz.quant.gathered`:
+    no row of an edge is made, CSR rows stay CSR. With a codebook the layer does it: a zero's codeword need not be 0.
     Profile `paper` quantizes what is sent; profile `integer` quantizes what enters the layer, so that the layer's own
     row (GIN's (1 + eps) x, SAGE's root term) uses the same codes.
     """
@@ -48,6 +48,10 @@ class GatherSites(Sites):
             return {**kwargs, "x": (self.shown(source), target)}
         self.sent = source if self.profile == "integer" else self.message(source, self.shield.rows)
         return {**kwargs, "x": (torch.zeros(source.size(0), 1), None)}
+
+    def on_propagate(self, conv: nn.Module, inputs: Any) -> Any:
+        edge_index, size, kwargs = super().on_propagate(conv, inputs)
+        return (edge_index if self.sent is None else edge_index[:, :0]), size, kwargs
 
     def on_aggregate(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
         if self.sent is None or self.edges is None:
