@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from dqviz.quant.guard import Guard, Protection, Shield
 from dqviz.quant.hooks import Profile
 from dqviz.quant.qtype import FLOAT_BITS
 from dqviz.quant.quantizer import Quantizer, State
+from dqviz.quant.rectified import Rectified, marked
 from dqviz.quant.scene import Scene
 from dqviz.quant.sites import sites_of
 from dqviz.quant.sparse import linear
@@ -51,13 +53,17 @@ class Method(Protocol):
 
 
 class QuantLinear(nn.Module):
-    """A linear layer with sites INPUT, WEIGHT and FEATURE; takes dense or CSR rows. Bias is added before FEATURE."""
+    """A linear layer with sites INPUT, WEIGHT and FEATURE; takes dense or CSR rows. Bias is added before FEATURE.
+
+    `before_relu`: a `Rectified` follows, so that this layer takes the ReLU as well.
+    """
 
     def __init__(self, old: nn.Module, input: Quantizer, weight: Quantizer, feature: Quantizer, shield: Shield) -> None:
         super().__init__()
         self.weight: nn.Parameter = old.weight  # type: ignore[assignment]
         self.bias: nn.Parameter | None = old.bias  # type: ignore[assignment]
         self.input_q, self.weight_q, self.feature_q, self.shield = input, weight, feature, shield
+        self.before_relu = False
         input.fit(self.in_channels)
         for quantizer in (weight, feature):
             quantizer.fit(self.out_channels)
@@ -74,6 +80,8 @@ class QuantLinear(nn.Module):
         """x [rows, in_channels] -> [rows, out_channels]."""
         rows = self.shield.rows
         out = linear(self.input_q(x, rows), self.weight_q(self.weight), self.bias)
+        if self.before_relu:
+            return marked(self.feature_q.rectified(out, rows))
         return self.feature_q(out, rows)  # type: ignore[no-any-return]
 
 
@@ -158,8 +166,19 @@ def swap(found: Sequence[Child], layer: int, make: MakeSite, shield: Shield, own
         quantizer = {
             site: make(Where(layer, part, site), site is skip) for site in (Site.INPUT, Site.WEIGHT, Site.FEATURE)
         }
-        setattr(parent, name, QuantLinear(child, quantizer[Site.INPUT], quantizer[Site.WEIGHT],
-                                          quantizer[Site.FEATURE], shield))  # fmt: skip
+        made = QuantLinear(child, quantizer[Site.INPUT], quantizer[Site.WEIGHT], quantizer[Site.FEATURE], shield)
+        setattr(parent, name, made)
+        made.before_relu = take_relu(parent, name)
+
+
+def take_relu(parent: nn.Module, name: str) -> bool:
+    """Whether a ReLU comes right after this child of a Sequential; that one is made to let rectified rows pass."""
+    pairs = pairwise(parent.named_children()) if isinstance(parent, nn.Sequential) else ()
+    after = next((child for before, child in pairs if before[0] == name), None)
+    if after is None or type(after[1]) is not nn.ReLU:
+        return False
+    setattr(parent, after[0], Rectified())
+    return True
 
 
 NAMED_PARTS = {"lin_l": "neighbours", "lin_r": "root", "hidden": "hidden", "classes": "classes"}

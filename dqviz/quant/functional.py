@@ -81,12 +81,14 @@ class _FakeQuantize(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, params: QParams, qtype: QType, gradient: Gradient, protected: Protected | None
-    ) -> Tensor:
-        out = rounded(x, params, qtype, protected)
-        if gradient == "gc":
+        ctx: Any, x: Tensor, params: QParams, qtype: QType, gradient: Gradient, protected: Protected | None,
+        rectify: bool,
+    ) -> Tensor:  # fmt: skip
+        out = rounded(x, params, qtype, protected, rectify)
+        if gradient == "gc" or rectify:
+            low, high = ends(params, qtype) if gradient == "gc" else (-math.inf, math.inf)
             ctx.save_for_backward(out)
-            ctx.protected, ctx.ends = protected, ends(params, qtype)
+            ctx.protected, ctx.ends = protected, (max(low, 0.0) if rectify else low, high)
         return out
 
     @staticmethod
@@ -94,7 +96,7 @@ class _FakeQuantize(torch.autograd.Function):
         (grad,) = grads
         if ctx.saved_tensors:
             grad = inside(grad, ctx.saved_tensors[0], ctx.protected, *ctx.ends)
-        return grad, None, None, None, None
+        return grad, None, None, None, None, None
 
 
 def ends(params: QParams, qtype: QType) -> tuple[float, float]:
@@ -102,20 +104,24 @@ def ends(params: QParams, qtype: QType) -> tuple[float, float]:
     return (qtype.qmin - params.zero_point) * params.scale, (qtype.qmax - params.zero_point) * params.scale
 
 
-def rounded(x: Tensor, params: QParams, qtype: QType, protected: Protected | None) -> Tensor:
+def rounded(x: Tensor, params: QParams, qtype: QType, protected: Protected | None, rectify: bool = False) -> Tensor:
     """x^ without a gradient."""
     low, high = qtype.qmin - params.zero_point, qtype.qmax - params.zero_point
+    if rectify:
+        low = max(low, 0)
     return fake(x, protected, params.inverse, params.scale, low, high)
 
 
 def fake_quantize(
-    x: Tensor, params: QParams, qtype: QType, gradient: Gradient = "ste", protected: Protected | None = None
-) -> Tensor:
+    x: Tensor, params: QParams, qtype: QType, gradient: Gradient = "ste", protected: Protected | None = None,
+    rectify: bool = False,
+) -> Tensor:  # fmt: skip
     """x^ in float32, same shape as x, with the straight-through (`ste`) or clipped (`gc`) gradient of METHODS 1.2.
 
-    Protected rows stay as they are, and so does their gradient.
+    Protected rows stay as they are, and so does their gradient. `rectify` (nothing protected): max(x^, 0) in the same
+    pass, since 0 is a code: those below are clipped to it.
     """
     if not (x.requires_grad and torch.is_grad_enabled()):
-        return rounded(x, params, qtype, protected)
-    out: Tensor = _FakeQuantize.apply(x, params, qtype, gradient, protected)  # type: ignore[no-untyped-call]
+        return rounded(x, params, qtype, protected, rectify)
+    out: Tensor = _FakeQuantize.apply(x, params, qtype, gradient, protected, rectify)  # type: ignore[no-untyped-call]
     return out

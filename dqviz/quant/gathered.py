@@ -39,7 +39,10 @@ def neighbour_mean(x: Tensor, edge_index: Tensor) -> Tensor:
 
 
 def add_own(total: Tensor, own: Tensor, edge_index: Tensor, factor: Tensor) -> Tensor:
-    """total + factor x for CSR x and a CSR `total` with the structure of its sum."""
+    """total + factor x for dense rows, or CSR x and a CSR `total` with the structure of its sum."""
+    if own.layout != torch.sparse_csr:
+        out: Tensor = _PlusOwn.apply(total, own, factor)  # type: ignore[no-untyped-call]
+        return out
     found = sum_of(own, edge_index)
     return with_values(found.pattern, stored(total).index_add(0, found.own, factor * stored(own)))
 
@@ -84,6 +87,24 @@ class _Rows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         return row_sums(grads[0], ctx.found.target, ctx.found.back_ptr), None
+
+
+class _PlusOwn(torch.autograd.Function):
+    """One pass forward and one or two back, where factor * x, then the sum, are two and five."""
+
+    @staticmethod
+    def forward(ctx: Any, total: Tensor, own: Tensor, factor: Tensor) -> Tensor:
+        ctx.factor = factor.item()
+        ctx.save_for_backward(own, factor)
+        return torch.add(total, own, alpha=ctx.factor)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        (grad,) = grads
+        own, factor = ctx.saved_tensors
+        to_own = grad if ctx.factor == 1 else grad * ctx.factor
+        to_factor = torch.dot(grad.reshape(-1), own.reshape(-1)).view_as(factor) if ctx.needs_input_grad[2] else None
+        return grad, to_own, to_factor
 
 
 def row_sums(rows: Tensor, index: Tensor, ptr: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_point
@@ -85,6 +86,16 @@ class Quantizer(nn.Module):
         if self.recorder is not None:
             self.recorder(self, x, out, node)
         return out
+
+    def rectified(self, x: Tensor, protected: Tensor | None = None) -> Tensor:
+        """relu(forward(x)), in one pass where this site is an affine one and all its rows are quantized."""
+        affine = type(self).fake_quantized is Quantizer.fake_quantized and not self.qtype.is_float
+        watched = self.recorder is not None or (self.training and self.share < 1)
+        if not affine or watched or protected is not None or self.state in ("off", "observe"):
+            return F.relu(self(x, protected))
+        if self.training:
+            self.observe(x, None, None)
+        return fake_quantize(x, self.qparams(), self.qtype, self.gradient, rectify=True)
 
     def _values(self, x: Tensor, rows: Tensor | None, ptr: Tensor | None = None) -> Tensor:
         if self.qtype.is_float or self.state == "off":

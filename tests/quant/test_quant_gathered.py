@@ -126,6 +126,21 @@ def test_the_own_row_is_added() -> None:
     assert torch.equal(add_own(total, rows, edge_index, torch.tensor([1.5])).to_dense(), expected + 1.5 * x)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_the_own_row_is_added_to_dense_rows(factor: float) -> None:
+    total, own = (torch.rand(NODES, FEATURES, requires_grad=True) for _ in range(2))
+    weight = torch.rand(NODES, FEATURES)
+    by_hand, ours = ([part.detach().clone().requires_grad_() for part in (total, own, torch.tensor([factor]))]
+                     for _ in range(2))  # fmt: skip
+    found = add_own(ours[0], ours[1], torch.zeros(2, 0, dtype=torch.long), ours[2])
+    expected = by_hand[0] + by_hand[2] * by_hand[1]
+    torch.testing.assert_close(found, expected)
+    for out in (found, expected):
+        (out * weight).sum().backward()  # type: ignore[no-untyped-call]
+    for one, other in zip(ours, by_hand, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
 def test_a_structure_is_made_once() -> None:
     x, edge_index = example()
     rows = sparse(x)
