@@ -49,7 +49,7 @@ def lowered() -> Any:
 
 
 def pareto() -> None:
-    ui.show(*ui.kept(chosen, costs, ui.choose_cost()), "pareto", ("seeds",))
+    ui.show(*ui.kept(chosen, costs, ui.choose_cost(analysis.known_cost(rows))), "pareto", ("seeds",))
 
 
 def costs(cost: str) -> Any:

@@ -24,7 +24,7 @@ from dqviz.analysis.infos.mask_sample import mask_sample
 from dqviz.analysis.infos.neighbourhood import neighbourhood
 from dqviz.analysis.infos.one_site import one_site
 from dqviz.analysis.infos.paired_differences import paired_differences
-from dqviz.analysis.infos.pareto import pareto
+from dqviz.analysis.infos.pareto import known_cost, pareto
 from dqviz.analysis.infos.protection_curve import protection_curve
 from dqviz.analysis.infos.protection_frequency import protection_frequency
 from dqviz.analysis.infos.range_trace import range_trace
@@ -58,6 +58,7 @@ __all__ = [
     "group_runs",
     "growth",
     "held_memory",
+    "known_cost",
     "latency_bars",
     "latency_operations",
     "learning_curves",

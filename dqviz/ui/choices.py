@@ -109,9 +109,9 @@ COSTS = {
 }
 
 
-def choose_cost() -> str:
-    """What accuracy is set against."""
-    return pick.pick_short("Against", "cost", COSTS)
+def choose_cost(known: str) -> str:
+    """What accuracy is set against; at first `known`, a cost that the runs tell."""
+    return pick.pick_short("Against", "cost", COSTS, next(name for name, x in COSTS.items() if x == known))
 
 
 def choose_baseline(grouping: Grouping, chosen: Chosen) -> str:

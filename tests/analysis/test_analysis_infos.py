@@ -317,6 +317,13 @@ def test_a_short_baseline_compares_within_each_architecture() -> None:
     assert all(one.baseline.endswith(one.who.arch.upper()) for one in found)
 
 
+def test_a_chart_opens_on_a_cost_that_is_known() -> None:
+    untimed = [row | {"latency_ms": None} for row in examples.rows()]
+    assert analysis.known_cost(untimed) == "size_bytes"
+    assert analysis.known_cost([*untimed, examples.rows()[0] | {"latency_ms": 1.5}]) == "latency_ms"
+    assert analysis.known_cost([]) == "latency_ms"
+
+
 def test_pareto_keeps_what_nothing_beats() -> None:
     info = analysis.pareto(examples.rows(), "size_bytes")
     assert {p.who.method: p.best for p in info.points} == {"fp32": True, "qat": False, "dq": True}

@@ -99,6 +99,13 @@ def test_a_study_of_one_depth_says_what_to_do(fresh: Path) -> None:
     assert any("differ in depth alone" in text.value for text in app.markdown)
 
 
+def test_a_study_without_timings_opens_on_a_cost_it_knows(fresh: Path) -> None:
+    app = opened(next(page for page in PAGES if page.url == "compare"), tab="Accuracy against cost",
+                 study="Below 8 bits, CiteSeer")  # fmt: skip
+    assert not app.exception
+    assert app.session_state["cost"] == "Model size"
+
+
 def test_a_study_of_several_depths_shows_them(fresh: Path) -> None:
     from report_ledger import make
 

@@ -50,6 +50,11 @@ class Pareto(Info):
     points: tuple[Point, ...]
 
 
+def known_cost(rows: Sequence[Row]) -> str:
+    """The first of COSTS that any finished row tells: what a chart opens on."""
+    return next((x for x in COSTS if finished(finished(rows), x)), next(iter(COSTS)))
+
+
 def pareto(rows: Sequence[Row], x: str = "latency_ms") -> Pareto:
     """`rows` as JSON rows with a further value `x` (one of COSTS); rows without it are left out."""
     if x not in COSTS:
