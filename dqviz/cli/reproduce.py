@@ -38,6 +38,7 @@ def reproduce(
     datasets: Annotated[str, typer.Option(help=f"With commas, out of: {', '.join(tables())}.")] = "cora,citeseer",
     out: Annotated[Path | None, typer.Option(help="File to write; default: docs/reproduction.md or lowbit.md.")] = None,
     more: Annotated[bool, typer.Option("--more", help="30 seeds where the spread is wide, after the 10.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="Do not train again what a kept study holds.")] = False,
     only_write: Annotated[bool, typer.Option("--only-write", help="Train nothing: write what there is.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Pack the finished studies into assets/studies.")] = False,
     as_json: AsJson = False,
@@ -49,17 +50,18 @@ def reproduce(
         raise BadInput(f"The file cannot be written to {str(path)!r}: name a file in a folder that exists.")
     ledger = Ledger()
     if not only_write:
-        run(studies, ledger)
+        run(lacking(studies, ledger) if missing else studies, ledger)
         if more:
-            run(wider(gathered(studies, ledger, kind)), ledger)
+            further = wider(gathered(studies, ledger, kind))
+            run(lacking(further, ledger) if missing else further, ledger)
     found = gathered(studies, ledger, kind)
     write(found, Store(ledger), kind, path)
     if keep:
         kept(found, Store(ledger))
     emit([one for made in found for one in rows(made)], as_json, COLUMNS)
-    lacking = sum(len(made.part.missing()) for made in found)
-    if lacking:
-        fail(f"{lacking} cells are not complete; {path} says which.")
+    open_cells = sum(len(made.part.missing()) for made in found)
+    if open_cells:
+        fail(f"{open_cells} cells are not complete; {path} says which.")
 
 
 def run(studies: dict[str, Study], ledger: Ledger) -> None:
@@ -70,6 +72,13 @@ def run(studies: dict[str, Study], ledger: Ledger) -> None:
     wanted = {spec.digest for study in studies.values() for spec in study.runs}
     if wanted:
         waiting.wait_for(lambda: [one for one in ledger.runs() if one.run_id in wanted], ledger)
+
+
+def lacking(studies: dict[str, Study], ledger: Ledger) -> dict[str, Study]:
+    """Those runs that have finished nowhere: a table of many hours can be made in parts, each on another machine."""
+    done = {row.run_id for row in Store(ledger).runs() if row.state == "finished"}
+    left = {name: tuple(spec for spec in study.runs if spec.digest not in done) for name, study in studies.items()}
+    return {name: Study(name=studies[name].name, runs=runs) for name, runs in left.items() if runs}
 
 
 def wider(found: Sequence[Made]) -> dict[str, Study]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dqviz.analysis.published import published
@@ -16,6 +17,7 @@ from dqviz.cli.parse import grouped
 from dqviz.errors import BadInput
 from dqviz.report.reproduction import Made, document
 from dqviz.runs import reproducing
+from dqviz.runs import store as store_of_runs
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.reproducing import Reproduction, table, train_command
 from dqviz.spec import Study, make_spec
@@ -154,6 +156,28 @@ def test_the_command_trains_what_is_missing_and_writes(made: Path, capsys: pytes
     attempts = {run.run_id: run.attempt for run in Ledger().runs()}
     assert main(arguments) == 0
     assert {run.run_id: run.attempt for run in Ledger().runs()} == attempts, "nothing was trained again"
+
+
+@pytest.mark.slow
+def test_a_table_can_be_made_in_parts(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of the runs kept, then another ledger: it trains the other half, and both are kept."""
+    monkeypatch.setattr(store_of_runs, "assets_dir", lambda: made.parent / "assets")
+    arguments = ["reproduce", "--datasets", "cora", "--out", str(made), "--json", "--keep"]
+    whole = tiny()
+    first = {run.digest for run in whole.runs[:3]}
+    monkeypatch.setattr(reproduce, "table", lambda *_: Study(name=whole.name, runs=whole.runs[:3]))
+    assert main(arguments) == 0
+    monkeypatch.setattr(reproduce, "table", lambda *_: whole)
+    monkeypatch.setenv("DQVIZ_HOME", str(made.parent / "another machine"))
+    assert main([*arguments, "--missing"]) == 0
+    assert {run.run_id for run in Ledger().runs()} == {run.digest for run in whole.runs} - first
+    assert "All 6 runs have finished." in made.read_text()
+    kept = pd.read_parquet(made.parent / "assets" / "studies" / "dq-cora" / "runs.parquet")
+    assert set(kept.run_id) == {run.digest for run in whole.runs}
+    capsys.readouterr()
+    assert main([*arguments, "--missing"]) == 0, "nothing is left to train"
 
 
 def test_a_folder_that_is_not_there_is_bad_input(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
