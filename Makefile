@@ -75,7 +75,8 @@ bench: venv
 	@$(PY) -m dqviz bench inference
 	@$(PY) -m dqviz bench training
 
-# DATASETS='cora citeseer pubmed' chooses others; TRIALS and JOBS likewise.
+# DATASETS='pubmed reddit-binary mnist' are the other tables (many hours: `dqviz reproduce --missing --keep` makes them
+# in parts); TRIALS and JOBS likewise.
 DATASETS ?= cora citeseer
 TRIALS ?= 16
 JOBS ?= 2

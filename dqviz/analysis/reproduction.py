@@ -112,7 +112,10 @@ def _claim(key: Key, baseline: str, width: int, rows: Sequence[Row], other: Sequ
     mean, low, high = mean_interval(differences)
     known = published(*key), published(dataset, arch, baseline, width)
     reported = known[0].mean - known[1].mean if known[0] and known[1] else np.nan
-    words = claim_verdict(method_label(baseline), reported, low, high, len(differences))
+    if baseline == "fp32" and np.isfinite(reported):  # a claim to lose so much, whichever sign it has
+        words = loss_verdict(-reported, -high, -low, len(differences))
+    else:
+        words = claim_verdict(method_label(baseline), reported, low, high, len(differences))
     return Claim(arch, bits, baseline, reported, mean, low, high, len(differences), words)
 
 
@@ -122,11 +125,33 @@ def claim_verdict(baseline: str, reported: float, low: float, high: float, pairs
         return f"too few paired seeds for a verdict ({pairs}, at least {AT_LEAST})"
     ours = "no difference can be called"
     if low > 0:
-        ours = f"Degree-Quant is better than {baseline}, by at least {points(low)} points"
+        ours = f"Degree-Quant is better than {baseline}, {at_least(low)}"
     elif high < 0:
-        ours = f"{baseline} is better than Degree-Quant, by at least {points(high)} points"
+        ours = f"{baseline} is better than Degree-Quant, {at_least(high)}"
     if not np.isfinite(reported) or reported == 0:
         return ours
     if low <= 0 <= high:
         return f"not shown: {ours}"
     return f"{'holds' if (low > 0) == (reported > 0) else 'does not hold'}: {ours}"
+
+
+def at_least(end: float) -> str:
+    """'by at least 0.3 points', of the interval's end next to 0."""
+    words = points(end)
+    return "if barely" if words == points(0) else f"by at least {words} points"
+
+
+def loss_verdict(reported: float, low: float, high: float, pairs: int) -> str:
+    """Whether a claim to lose no more than `reported` against full precision holds."""
+    if pairs < AT_LEAST:
+        return f"too few paired seeds for a verdict ({pairs}, at least {AT_LEAST})"
+    if low > reported:
+        return f"fails: at least {signed(low)} points are lost here"
+    if high < reported:
+        return f"holds: at most {signed(high)} points are lost here"
+    return "as reported: the reported loss lies in our interval"
+
+
+def signed(share: float) -> str:
+    """'0.3', '-1.2' points."""
+    return f"{100 * share:.1f}".replace("-0.0", "0.0")

@@ -43,7 +43,8 @@ class SiteView:
     weights, edge coefficients and attention vectors, which belong to no node.
 
     Where rows or channels have grids of their own, `own` holds them; `bits` is then their widest, `lo` and `hi` their
-    outermost ends, `scale` the root mean square of their steps.
+    outermost ends, `scale` the root mean square of their steps. `uneven`: levels are no whole steps apart (powers of
+    two, say); `scale` is then the finest of their distances.
     """
 
     key: str
@@ -63,6 +64,7 @@ class SiteView:
     node: Array | None = None
     per_node: bool = True
     own: OwnGrids | None = None
+    uneven: bool = False
 
     @property
     def quantized(self) -> bool:
@@ -71,8 +73,9 @@ class SiteView:
 
     @property
     def levels(self) -> int:
-        """Number of levels of the one grid, 2**bits; 0 for an untouched site and for grids of rows or channels."""
-        return 2**self.bits if self.quantized and self.own is None and self.scale > 0 else 0
+        """Number of levels of the one grid, 2**bits; 0 for an untouched site, for grids of rows or channels, and for
+        levels that are not evenly spaced."""
+        return 2**self.bits if self.quantized and self.own is None and self.scale > 0 and not self.uneven else 0
 
     @property
     def where(self) -> tuple[str, int, str, str]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dqviz.errors import BadInput
+
 Labels = NDArray[np.integer[Any]]
 Masks = dict[str, NDArray[np.bool_]]
 Indices = dict[str, NDArray[np.int64]]
@@ -55,10 +57,14 @@ def folds(y: Labels, fold: int, number: int = 10) -> Indices:
     """Fold `fold` of a stratified cross-validation; validation is the fold before, training the other eight.
 
     The shuffle's seed, 12345, and the rule are those of the PyG kernel benchmark that Degree-Quant's authors used for
-    REDDIT-BINARY (METHODS.md 1.6).
+    REDDIT-BINARY (METHODS.md 1.6). Raises BadInput where a class has fewer members than there are folds.
     """
     from sklearn.model_selection import StratifiedKFold
 
+    names, counts = np.unique(y, return_counts=True)
+    if counts.size and counts.min() < number:
+        raise BadInput(f"Class {names[counts.argmin()]} has {counts.min()} members, fewer than the {number} folds, so "
+                       "that some fold would lack it: choose fewer folds or leave the class out.")  # fmt: skip
     parts = [test for _, test in StratifiedKFold(number, shuffle=True, random_state=12345).split(y, y)]
     fold %= number
     rest = [part for i, part in enumerate(parts) if i not in (fold, (fold - 1) % number)]

@@ -15,11 +15,15 @@ from dqviz.training.batches import Batch
 
 @dataclass(frozen=True)
 class IntegerRun:
-    """Logits of all rows of a batch with the operations that made them, or None with the reason in one sentence."""
+    """Logits of all rows of a batch with the operations that made them, or None with the reason in one sentence.
+
+    `note`: what a person must know to read the result, such as sites that the program leaves out.
+    """
 
     logits: Tensor | None = None
     reason: str | None = None
     operations: list[dict[str, Any]] = field(default_factory=list)
+    note: str = ""
 
 
 def integer_run(model: nn.Module, batch: Batch) -> IntegerRun:
@@ -31,4 +35,4 @@ def integer_run(model: nn.Module, batch: Batch) -> IntegerRun:
         logits = session.run(batch.x, batch.edge_index, batch.batch)
     except DqvizError as reason:
         return IntegerRun(reason=str(reason))
-    return IntegerRun(torch.as_tensor(logits), operations=session.describe())
+    return IntegerRun(torch.as_tensor(logits), operations=session.describe(), note=" ".join(session.plan.notes))

@@ -89,6 +89,7 @@ def results(job: Job, spec: RunSpec, net: Network, trained: Trained) -> dict[str
         "test_accuracy_twin": test_twin.accuracy,
         "test_accuracy_integer": None if integer_classes is None else share(integer_classes, batch),
         "integer_reason": as_integers.reason,
+        "integer_note": as_integers.note,
         "flip_rate": (logits.argmax(1) != twin_logits.argmax(1)).float().mean().item(),
         "quantize_s": trained.quantize_s,
         "epoch_ms_median": statistics.median(row["epoch_ms"] for row in trained.history),

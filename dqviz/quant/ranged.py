@@ -105,6 +105,7 @@ class TruncatedQuantizer(RangedQuantizer):
     `skew` is what the last training step saw, so that evaluation is a fixed function.
     """
 
+    own_levels = True
     skew: Tensor
 
     def __init__(self, observer: Observer, skewed: bool) -> None:

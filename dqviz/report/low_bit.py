@@ -47,7 +47,7 @@ CELLS = ("", "method", "bits", "ours", "n", "feature bits", "tensor bits", "mode
          "latency ms (`integer`)", "published", "otherwise", "against Degree-Quant", "seconds")  # fmt: skip
 CLAIMS = ("", "method", "bits", "ours", "published", "authors' code, our protocol", "accuracy", "lost here",
           "loss reported", "loss")  # fmt: skip
-ELSEWHERE = ("", "method", "bits", "published", "otherwise")
+ELSEWHERE = ("", "method", "bits", "published", "authors' code, our protocol", "otherwise")
 NOTHING = "–"
 
 
@@ -126,7 +126,7 @@ def cells_of(line: LowBitLine, learns: bool) -> list[str]:
 def claims_of(line: LowBitLine) -> list[str]:
     one, known = line.result, line.result.reported
     return [line.who.arch.upper(), method_label(line.who.method), width_of({"bits": line.who.bits}),
-            spread(one.mean, one.std), reported(known), rerun(known), claim_verdict(one) if known else NOTHING,
+            spread(one.mean, one.std), reported(known), rerun(known), claim_verdict(line) if known else NOTHING,
             *(lost(line.loss) if line.loss else [NOTHING] * 3)]  # fmt: skip
 
 
@@ -141,7 +141,10 @@ def elsewhere(part: Reproduction) -> list[list[str]]:
     shown = {line[:4] for line in LOW_BIT if line[:4] in part.specs}
     first = {entry[:4]: entry for entry in reversed(LOW_BIT)}
     left = [one for one in LOW_BIT if one.dataset == part.dataset and (one[:4] not in shown or first[one[:4]] != one)]
-    return [[one.arch.upper(), method_label(one.method), told_bits(one), reported(one), one.trap] for one in left]
+    return [
+        [one.arch.upper(), method_label(one.method), told_bits(one), reported(one), rerun(one), one.trap]
+        for one in left
+    ]
 
 
 def told_bits(known: Published) -> str:

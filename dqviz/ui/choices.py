@@ -104,6 +104,7 @@ def choose_curve() -> str:
 COSTS = {
     "Latency": "latency_ms",
     "Model size": "size_bytes",
+    "Feature size": "feature_bytes",
     "Bits of features": "feature_bits",
     "Bits of all tensors": "tensor_bits",
 }

@@ -57,6 +57,13 @@ def test_local_error_by_hand() -> None:
     assert row["nodes"] == 4
 
 
+def test_levels_that_are_not_evenly_spaced_are_not_counted() -> None:
+    """Powers of two have few levels, at any distance: numbers counted in the finest step would call most unused."""
+    row = analyse([by_hand(uneven=True)], DEGREE)["ranges"].iloc[0]
+    assert np.isnan([row["levels_total"], row["levels_used"], row["entropy_bits"]]).all()
+    assert row["clipped_share"] == analyse([by_hand()], DEGREE)["ranges"].iloc[0]["clipped_share"]
+
+
 def test_accumulated_error_is_against_the_twin() -> None:
     twin = XQ.copy()
     twin[2] = [2.0, 0.0]

@@ -82,7 +82,7 @@ def test_a_published_loss_that_is_larger_here_is_shown_failing() -> None:
     assert line.loss is not None
     assert (line.loss.reported, line.loss.mean) == (pytest.approx(0.0018), pytest.approx(0.05))
     assert line.loss.verdict == "fails: at least 5.0 points are lost here"
-    assert claim_verdict(line.result).startswith("fails: lower than reported")
+    assert claim_verdict(line).startswith("fails: lower than reported")
 
 
 def test_who_has_no_rival_and_who_takes_that_of_a_gcn() -> None:
@@ -127,8 +127,28 @@ def test_only_what_has_finished_counts() -> None:
 
 def test_the_sentence_names_the_best_of_each_width_and_who_beats_degree_quant() -> None:
     sentence = low_bit(seeds_by_variant(ROWS)).sentence
-    assert sentence.startswith("Best of each width asked for: QLR INT8, APPNP 82.0 % and A2Q INT2, GCN 79.5 %.")
-    assert sentence.endswith("Better than Degree-Quant at the same width: QLR INT8, APPNP.")
+    assert sentence == (
+        "Best of each width, of methods whose values all hold it: QLR INT8, APPNP 82.0 %. "
+        "Better than Degree-Quant at the same width: QLR INT8, APPNP."
+    ), "A2Q INT2 takes 3 bits over all values"
+
+
+def test_a_method_that_keeps_more_bits_is_not_the_best_of_its_width() -> None:
+    kept = [*runs("dq", 4, 0.78), *[row | {"tensor_bits": 26.0} for row in runs("sgquant", 4, 0.83)]]
+    found = lines(kept)["gcn", "sgquant"]
+    assert not found.holds_width
+    sentence = low_bit(seeds_by_variant(kept)).sentence
+    assert sentence == (
+        "Best of each width, of methods whose values all hold it: Degree-Quant INT4 75.5 %. "
+        "Better with more bits over all values: SGQuant INT4 (26.0 bits)."
+    )
+
+
+def test_no_verdict_on_an_accuracy_at_other_bits() -> None:
+    rows = [row | {"feature_bits": 4.75} for row in runs("mixq", 8, 0.75)]
+    assert claim_verdict(lines(rows)["gcn", "mixq"]) == "no verdict: 4.8 feature bits here, 7.7 there"
+    rows = [row | {"feature_bits": 7.4} for row in runs("mixq", 8, 0.75)]
+    assert claim_verdict(lines(rows)["gcn", "mixq"]).startswith("fails")
 
 
 def test_a_study_of_the_degree_quant_table_has_no_table_of_its_own() -> None:

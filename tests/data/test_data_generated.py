@@ -12,8 +12,9 @@ from sklearn.neighbors import NearestNeighbors
 from dqviz.data import load
 from dqviz.data.arrays import clean_edges, distinct, pack_features
 from dqviz.data.digits import grid_edges, images, nearest
-from dqviz.data.splits import per_class, planetoid_like
+from dqviz.data.splits import folds, per_class, planetoid_like
 from dqviz.data.task import features, in_degree
+from dqviz.errors import BadInput
 
 
 @pytest.mark.parametrize("k", [1, 8, 15])
@@ -131,3 +132,11 @@ def test_packed_features_come_back(share: float) -> None:
     assert torch.equal(found.to_dense(), torch.from_numpy(x))
     expected = x / np.maximum(x.sum(1, keepdims=True), 1)
     torch.testing.assert_close(features(pack_features(x), row_normalize=True).to_dense(), torch.from_numpy(expected))
+
+
+def test_folds_hold_every_class_or_say_which_is_too_small() -> None:
+    y = np.repeat([0, 1], [40, 10])
+    for fold in range(10):
+        assert all(set(y[part]) == {0, 1} for part in folds(y, fold).values())
+    with pytest.raises(BadInput, match="Class 1 has 9 members, fewer than the 10 folds"):
+        folds(y[:-1], 0)

@@ -10,10 +10,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dqviz.errors import Unavailable
+from dqviz.integer.codes import grid_of
 from dqviz.quant import QType
 from dqviz.quant.functional import QParams, scale_zero_point
 from dqviz.quant.observers import make_observer
 from dqviz.quant.ranged import FACTORS, RangedQuantizer, TruncatedQuantizer, skewness, truncated
+
+
+def test_truncated_bits_have_no_integer_run() -> None:
+    """Its levels are four of a byte's: a run on two bits with the byte's step would be another network."""
+    quantizer = TruncatedQuantizer(make_observer("abs", 2), skewed=False)
+    quantizer(torch.tensor([0.0, 0.3, 0.5, 1.0]))
+    with pytest.raises(Unavailable, match="not evenly spaced"):
+        grid_of(quantizer)
 
 
 def ranged(x: torch.Tensor, bits: int = 4, factor: float | None = None) -> RangedQuantizer:

@@ -13,9 +13,9 @@ from dqviz.analysis.bootstrap import mean_interval
 from dqviz.analysis.group import Identity, Row, bits_label, method_label, seeds_by_variant
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.compare_table import finished, mean_of
-from dqviz.analysis.infos.paired_differences import AT_LEAST, Difference, by_seed, difference, paired
+from dqviz.analysis.infos.paired_differences import Difference, by_seed, difference, paired
 from dqviz.analysis.published import AVERAGE_LOSS, Published
-from dqviz.analysis.reproduction import Result, result
+from dqviz.analysis.reproduction import Result, loss_verdict, result
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import NOTHING, listing, percent
 
@@ -23,6 +23,9 @@ RIVAL = "dq"
 RIVAL_ARCH = "gcn"
 """Whose Degree-Quant an architecture is compared with that has none of its own."""
 BASELINES = ("fp32", "ptq", "qat", "nqat", RIVAL)
+SLACK = 0.05
+SAME_BITS = 0.5
+"""Mean feature bits that differ by no more are the same for a verdict."""
 COSTS = ("feature_bits", "tensor_bits", "size_bytes", "feature_bytes", "latency_ms")
 Groups = Mapping[Identity, Sequence[Row]]
 
@@ -50,6 +53,11 @@ class LowBitLine:
     costs: Mapping[str, float]
     rival: Difference | None
     loss: Loss | None
+
+    @property
+    def holds_width(self) -> bool:
+        """No more bits over the values of all sites than were asked for (where that was counted)."""
+        return not self.costs["tensor_bits"] > self.who.bits + SLACK
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,24 +117,12 @@ def _loss(who: Identity, done: Sequence[Row], known: Published | None, groups: G
     return Loss(*told, mean, low, high, len(lost), loss_verdict(told[0], low, high, len(lost)))
 
 
-def loss_verdict(reported: float, low: float, high: float, pairs: int) -> str:
-    """Whether a claim to lose no more than `reported` against full precision holds."""
-    if pairs < AT_LEAST:
-        return f"too few paired seeds for a verdict ({pairs}, at least {AT_LEAST})"
-    if low > reported:
-        return f"fails: at least {signed(low)} points are lost here"
-    if high < reported:
-        return f"holds: at most {signed(high)} points are lost here"
-    return "as reported: the reported loss lies in our interval"
-
-
-def signed(share: float) -> str:
-    """'0.3', '-1.2' points."""
-    return f"{100 * share:.1f}".replace("-0.0", "0.0")
-
-
-def claim_verdict(one: Result) -> str:
-    """Whether a published accuracy holds under the common protocol."""
+def claim_verdict(line: LowBitLine) -> str:
+    """Whether a published accuracy holds under the common protocol; none where bits were chosen and differ."""
+    one, known = line.result, line.result.reported
+    ours, theirs = line.costs["feature_bits"], known.mean_bits if known else np.nan
+    if abs(ours - theirs) > SAME_BITS:
+        return f"no verdict: {ours:.1f} feature bits here, {theirs:.1f} there"
     return f"fails: {one.verdict}" if one.verdict.startswith("lower") else one.verdict
 
 
@@ -148,9 +144,14 @@ def _sentence(lines: Sequence[LowBitLine]) -> str:
     done = [line for line in lines if line.result.seeds and line.who.bits != FULL_PRECISION]
     if not done:
         return NOTHING
-    best = [max((line for line in done if line.who.bits == bits), key=lambda line: line.result.mean)
-            for bits in dict.fromkeys(line.who.bits for line in done)]  # fmt: skip
+    held = [line for line in done if line.holds_width] or done
+    best = [max((line for line in held if line.who.bits == bits), key=lambda line: line.result.mean)
+            for bits in dict.fromkeys(line.who.bits for line in held)]  # fmt: skip
     named = [f"{line.who.label} {percent(line.result.mean)}" for line in best]
-    better = [line.who.label for line in done if line.rival is not None and line.rival.called and line.rival.mean > 0]
-    text = f"Best of each width asked for: {listing(named)}."
-    return f"{text} Better than Degree-Quant at the same width: {listing(better)}." if better else text
+    better = [line for line in done if line.rival is not None and line.rival.called and line.rival.mean > 0]
+    same = [line.who.label for line in better if line.holds_width]
+    wider = [f"{line.who.label} ({line.costs['tensor_bits']:.1f} bits)" for line in better if not line.holds_width]
+    text = f"Best of each width, of methods whose values all hold it: {listing(named)}."
+    if same:
+        text += f" Better than Degree-Quant at the same width: {listing(same)}."
+    return f"{text} Better with more bits over all values: {listing(wider)}." if wider else text

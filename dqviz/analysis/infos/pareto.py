@@ -18,6 +18,7 @@ from dqviz.errors import unknown
 COSTS = {
     "latency_ms": "Latency (ms)",
     "size_bytes": "Model size (bytes)",
+    "feature_bytes": "Size of all quantized features (bytes)",
     "feature_bits": "Bits of a quantized feature, mean",
     "tensor_bits": "Bits of a value at all sites, mean",
 }
@@ -25,10 +26,11 @@ BITS = "No run of this study tells its bits: they were trained before bits were 
 MISSING = {
     "latency_ms": "No run of this study has been timed yet: start a measurement on the Latency page.",
     "size_bytes": "No run of this study tells its model's size.",
+    "feature_bytes": BITS,
     "feature_bits": BITS,
     "tensor_bits": BITS,
 }
-LESS = {"latency_ms": "faster", "size_bytes": "smaller"}
+LESS = {"latency_ms": "faster", "size_bytes": "smaller", "feature_bytes": "smaller"}
 
 
 @dataclass(frozen=True)

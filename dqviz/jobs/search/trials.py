@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def best(study: optuna.Study, plan: Plan) -> Cell:
         found=Found(
             study=plan.name, trials=len(trials), complete=len(complete), pruned=len(by_state[TrialState.PRUNED]),
             failed=len(by_state[TrialState.FAIL]), seeds=plan.seeds, sampler_seed=plan.sampler_seed, epochs=plan.epochs,
-            seconds=round(math.fsum(map(seconds, trials)), 1), command=plan.command,
+            seconds=round(math.fsum(map(seconds, trials)), 1), command=replace(plan, trials=len(trials)).command,
         ),
     )  # fmt: skip
 
