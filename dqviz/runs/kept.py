@@ -30,7 +30,8 @@ Shipped = tuple[StudyRow, list[RunRow]]
 RUN_ID = "run_id"
 RUNS, STUDY = "runs.parquet", "study.json"
 OF_ALL = ("accuracy", "smoothness")
-OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "histograms", "gradients", "metrics")
+OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "histograms", "gradients", "metrics", "widths",
+                 "sites")  # fmt: skip
 """Tables of the first seed of each group: a table of every seed would be ten times as large."""
 OF_TIMED = ("latency",)
 """Tables that only a measurement makes."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
 from dqviz.errors import BadInput
-from dqviz.runs.presets import preset, presets
+from dqviz.runs.presets import preset, preset_titles, presets
 from dqviz.spec import MAX_RUNS_UNASKED, Scalar, Study
 from dqviz.ui.estimate import estimate
 from dqviz.ui.jobs import act
@@ -20,17 +19,8 @@ from dqviz.ui.store import known, ledger, studies
 from dqviz.ui.train_form import own_draft
 
 OWN = "My own study"
-TITLES = {
-    "demo": "Demo",
-    "cora-quick": "Cora, quick look",
-    "dq-cora": "Degree-Quant table, Cora",
-    "dq-citeseer": "Degree-Quant table, CiteSeer",
-    "dq-pubmed": "Degree-Quant table, PubMed",
-    "dq-reddit-binary": "Degree-Quant, REDDIT-BINARY",
-    "dq-mnist": "Degree-Quant, MNIST superpixels",
-    "one-site": "One site at INT4, Cora",
-    "observers": "Ranges by observer, Cora",
-}
+FIRST = ("demo", "cora-quick", "dq-cora", "dq-citeseer", "lowbit-cora", "lowbit-citeseer")
+"""Presets that come first, the quickest before the rest."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +46,10 @@ class Plan:
 
 def choose_preset() -> str:
     """Name of a preset; '' for a study of one's own."""
-    options = {OWN: ""} | {title: name for name, title in titles(list(presets())).items()}
+    titles = preset_titles()
+    ordered = [*FIRST, *(name for name in titles if name not in FIRST)]
+    options = {OWN: ""} | {titles[name]: name for name in ordered}
     return options[st.pills("Start from", list(options), default=OWN, required=True, key="preset")]
-
-
-def titles(names: Sequence[str]) -> dict[str, str]:
-    """Name -> title, the well-known ones first."""
-    first = [name for name in TITLES if name in names]
-    return {name: TITLES.get(name, name) for name in [*first, *(name for name in names if name not in first)]}
 
 
 def plan_preset(name: str) -> Plan:

@@ -29,6 +29,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-reddit-binary", 50),
         ("one-site", 280),
         ("observers", 60),
+        ("node-bits", 100),
         ("depth-cora", 180),
     ],
 )

@@ -144,4 +144,5 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
         "lowbit-latency",
     ]
     first = next(row for row in store.runs("dq-cora") if row.seed == 0 and row.method == "dq")
-    assert all(store.has(first.run_id, name) for name in kept.OF_FIRST_SEED)
+    of_all_methods = set(kept.OF_FIRST_SEED) - {"widths", "sites"}  # kept since there are studies that show them
+    assert all(store.has(first.run_id, name) for name in of_all_methods)

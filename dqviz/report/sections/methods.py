@@ -19,6 +19,10 @@ note says what their protocol does otherwise, where that is known.
 """
 
 
+COSTS = (("size_bytes", "model size"), ("feature_bytes", "feature size"), ("tensor_bits", "bits of all values"))
+"""The first for every study, the others where methods of few bits stand beside Degree-Quant."""
+
+
 def make(source: Source) -> list[Block]:
     info = compare_table(source.rows)
     if info.table.empty:
@@ -28,7 +32,9 @@ def make(source: Source) -> list[Block]:
     parts: list[Block] = [*table("methods", "Methods, mean and 95 % interval over seeds", info), *low, *note]
     for at, (title, rows) in enumerate(source.multiples()):
         parts += chart(f"test-accuracy-{at}", f"{title}: test accuracy", compare_table(rows), plot_compare_table)
-        parts += chart(f"size-{at}", f"{title}: accuracy against model size", pareto(rows, "size_bytes"), plot_pareto)
+        for cost, words in COSTS if low else COSTS[:1]:
+            shown = pareto(rows, cost)
+            parts += chart(f"{words.replace(' ', '-')}-{at}", f"{title}: accuracy against {words}", shown, plot_pareto)
     return parts
 
 

@@ -80,6 +80,11 @@ def presets() -> dict[str, str]:
     return {name: str(content.get("summary", "")) for name, content in _shipped().items()}
 
 
+def preset_titles() -> dict[str, str]:
+    """Name -> what its study is called, of every preset."""
+    return {name: str(content.get("name") or name) for name, content in _shipped().items()}
+
+
 @lru_cache(maxsize=1)
 def _shipped() -> dict[str, dict[str, Any]]:
     """The files of this folder, parsed once: 30 ms each."""
