@@ -17,6 +17,8 @@ from dqviz.plots.style import NEUTRAL, colour, marker
 
 RUN = "Run"
 ROW_PX = 30
+MOST_NAMED = 12
+"""Of more marks only the efficient ones are named: names that make room for each other left the chart."""
 
 
 def plot_compare_table(info: CompareTable) -> go.Figure:
@@ -56,7 +58,10 @@ def plot_paired_differences(info: PairedDifferences) -> go.Figure:
 
 
 def plot_pareto(info: Pareto) -> go.Figure:
-    """Accuracy against cost (logarithmic); the efficient groups are joined by a neutral line."""
+    """Accuracy against cost (logarithmic); the efficient groups are joined by a neutral line.
+
+    Point at a mark for its name.
+    """
     y_title = Column.TEST_ACCURACY.axis
     if not info.points:
         return empty(info.sentence, info.x_title, y_title)
@@ -71,7 +76,8 @@ def plot_pareto(info: Pareto) -> go.Figure:
                         error_y=_whisker(p.accuracy, p.low, p.high, shade),
                         hovertemplate="%{fullData.name}<br>%{x:.4g}: %{y:.3f}<extra></extra>")  # fmt: skip
     heights = [p.accuracy for p in info.points]
-    labels = [Label(p.who.label, p.cost, p.accuracy) for p in info.points]
+    named = info.points if len(info.points) <= MOST_NAMED else best
+    labels = [Label(p.who.label, p.cost, p.accuracy) for p in named]
     direct_labels(fig, labels, 320 / max(max(heights) - min(heights), 1e-3), log=(True, False), row=1)
     fig.update_xaxes(title=info.x_title, type="log")
     fig.update_yaxes(title=y_title)

@@ -95,7 +95,12 @@ class Store:
             newest = self.ledger.measures(run_id)
             if newest:
                 return newest[0].folder
-        return self.run(run_id).folder
+        folder = self.run(run_id).folder
+        if not kept.is_kept(folder) or kept.has(folder, run_id, name):
+            return folder
+        # Of a run in two kept studies one may have kept a table that the other, packed before, left out.
+        others = [row.folder for _, rows in self._shipped() for row in rows if row.run_id == run_id]
+        return next((one for one in others if kept.is_kept(one) and kept.has(one, run_id, name)), folder)
 
     def _shipped(self) -> list[Shipped]:
         """Studies that are only read: the demo, then the kept ones."""

@@ -360,6 +360,22 @@ def test_bits_by_degree_say_who_changes_them_and_which_way() -> None:
     assert info.errors == ()
 
 
+def test_a_site_without_bits_of_its_own_says_where_there_are_some() -> None:
+    info = analysis.widths_by_degree(groups("widths"), "9/nowhere", groups("degree"))
+    assert info.sentence.startswith(
+        "At 9/nowhere all rows share one grid, or have none; choose a site where they differ: "
+    )
+    assert "0/aggregate" in info.sentence
+    assert info.bits == ()
+
+
+def test_an_error_of_nothing_asks_for_nothing() -> None:
+    errors = [
+        replace(group, frames=tuple(f.assign(error_mean=0.0) for f in group.frames)) for group in groups("degree")
+    ]
+    assert "supports" not in analysis.widths_by_degree(groups("widths"), KEY, errors).sentence
+
+
 @pytest.mark.parametrize(("ends", "way", "asks"), [
     ((0.1, 0.3), "rises from 0.1", "more bits at high in-degree"),
     ((0.3, 0.1), "falls from 0.3", "more bits at low in-degree"),

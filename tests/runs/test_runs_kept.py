@@ -89,6 +89,20 @@ def test_tables_of_all_seeds_and_of_the_first(folder: Path, tmp_path: Path, monk
                 ask(row.run_id, name)
 
 
+def test_a_run_of_two_kept_studies_has_the_tables_of_both(
+    folder: Path, ledger: Ledger, study_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = folder.with_name("two")
+    kept.pack(Store(ledger, demo=tmp_path / "assets" / "demo"), "Later", ledger.runs(study_id), later)
+    (folder / "degree.parquet").unlink()
+    (later / "accuracy.parquet").unlink()
+    store = fresh(tmp_path, monkeypatch)
+    first = next(row.run_id for row in store.runs("three") if row.seed == 0)
+    for name in ("degree", "accuracy"):
+        assert store.has(first, name)
+        pd.testing.assert_frame_equal(store.table(first, name), frame(name, 0), check_dtype=False)
+
+
 def test_timings_are_kept_with_the_run_they_timed(
     ledger: Ledger, study_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +156,10 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
         "lowbit-citeseer",
         "lowbit-cora",
         "lowbit-latency",
+        "node-bits",
     ]
+    learned = next(row for row in store.runs("node-bits") if row.seed == 0 and row.method == "a2q")
+    assert all(store.has(learned.run_id, name) for name in ("widths", "sites"))
     first = next(row for row in store.runs("dq-cora") if row.seed == 0 and row.method == "dq")
     of_all_methods = set(kept.OF_FIRST_SEED) - {"widths", "sites"}  # kept since there are studies that show them
     assert all(store.has(first.run_id, name) for name in of_all_methods)

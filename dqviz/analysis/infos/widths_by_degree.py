@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from dqviz.analysis.group import Group
@@ -45,7 +44,8 @@ def widths_by_degree(groups: Sequence[Group], key: str, errors: Sequence[Group] 
     quantized = [group for group in errors if group.bits != FULL_PRECISION]
     lines = error_by_degree(quantized, key, LOCAL).lines
     alt = f"Bits a value, step size and relative error at {key} against in-degree, node counts below."
-    return WidthsByDegree(_sentence(bits, key) + _evidence(bits, lines), alt, stack(tables, ["degree", *MEASURES]), key,
+    told = _sentence(bits, key) + _evidence(bits, lines) if bits else _elsewhere(groups, key)
+    return WidthsByDegree(told, alt, stack(tables, ["degree", *MEASURES]), key,
                           tuple(bits), tuple(steps), lines, node_strip(found))  # fmt: skip
 
 
@@ -61,6 +61,16 @@ def _sentence(bits: Sequence[Line], key: str) -> str:
         verb = "gives" if len(same) == 1 else "give"
         parts.append(f"{listing(same)} {verb} every node the same")
     return f"At {key} {'; '.join(parts)}."
+
+
+def _elsewhere(groups: Sequence[Group], key: str) -> str:
+    """Where to look instead: the sites at which rows have bits of their own."""
+    keys = sorted({str(one) for group in groups for frame in group.frames for one in frame["key"]})
+    return (
+        f"At {key} all rows share one grid, or have none; choose a site where they differ: {listing(keys)}."
+        if keys
+        else NOTHING
+    )
 
 
 def _evidence(bits: Sequence[Line], errors: Sequence[Line]) -> str:
@@ -79,7 +89,9 @@ def _of_error(line: Line, equal: bool) -> str:
     if found is None:
         return ""
     low, first, high, last = found
-    ratio = last / first if first > 0 else np.nan
+    if not first > 0:
+        return ""
+    ratio = last / first
     way = "stays level" if abs(ratio - 1) < LEVEL else "rises" if ratio > 1 else "falls"
     asks = {"rises": "more bits at high in-degree", "falls": "more bits at low in-degree"}.get(way, "neither direction")
     given = "with the same bits for all" if equal else "with these bits"
