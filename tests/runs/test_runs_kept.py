@@ -153,10 +153,12 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
         "demo",
         "dq-citeseer",
         "dq-cora",
+        "dq-reddit-binary",
         "lowbit-citeseer",
         "lowbit-cora",
         "lowbit-latency",
         "node-bits",
+        "observers",
     ]
     learned = next(row for row in store.runs("node-bits") if row.seed == 0 and row.method == "a2q")
     assert all(store.has(learned.run_id, name) for name in ("widths", "sites"))
