@@ -32,7 +32,8 @@ Ours: mean and standard deviation of test accuracy in per cent over the seeds, w
 mean. Reported figures come from other protocols (METHODS.md section 0) and carry their mark: [S] read in the authors'
 published logs, [E] read in an excerpt, [M] reported (unverified): not read in the paper itself. The difference is ours
 minus the reported mean, in points. A claim about two methods holds when the paired interval over seeds lies on the
-reported side of 0. Seconds are the wall time of all seeds of a cell, one thread a run.
+reported side of 0; a claim against full precision fails when all of the interval loses more than was reported. Seconds
+are the wall time of all seeds of a cell, one thread a run.
 """
 TABLE = ("", "method", "bits", "ours", "95 % interval", "n", "reported", "difference", "verdict", "seconds")
 CLAIMS = ("", "bits", "baseline", "ours", "95 % interval", "pairs", "reported", "verdict")
