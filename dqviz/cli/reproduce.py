@@ -50,10 +50,9 @@ def reproduce(
         raise BadInput(f"The file cannot be written to {str(path)!r}: name a file in a folder that exists.")
     ledger = Ledger()
     if not only_write:
-        run(lacking(studies, ledger) if missing else studies, ledger)
+        run(studies, ledger, missing)
         if more:
-            further = wider(gathered(studies, ledger, kind))
-            run(lacking(further, ledger) if missing else further, ledger)
+            run(wider(gathered(studies, ledger, kind)), ledger, missing)
     found = gathered(studies, ledger, kind)
     write(found, Store(ledger), kind, path)
     if keep:
@@ -64,8 +63,13 @@ def reproduce(
         fail(f"{open_cells} cells are not complete; {path} says which.")
 
 
-def run(studies: dict[str, Study], ledger: Ledger) -> None:
-    """Queues the studies and waits for all of their runs; those that have finished stay as they are."""
+def run(studies: dict[str, Study], ledger: Ledger, missing: bool) -> None:
+    """Queues the studies and waits for all of their runs; those that have finished stay as they are.
+
+    `missing`: without what a kept study holds.
+    """
+    if missing:
+        studies = lacking(studies, ledger)
     check_all(spec for study in studies.values() for spec in study.runs)
     for study in studies.values():
         say(f"{study.name}: {len(study.runs)} runs, study {ledger.submit(study)}.")

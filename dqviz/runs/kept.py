@@ -37,6 +37,8 @@ OF_TIMED = ("latency",)
 """Tables that only a measurement makes."""
 TEXTS = ("spec", "summary", "provenance")
 BUDGET_BYTES = 4_000_000
+MOST_STUDIES = 64
+"""Kept studies that stay parsed: every look goes over all of them, so one too many would be read anew each time."""
 LEFT_OUT = "A kept study leaves out {!r} of this run; train the run again to see it."
 
 
@@ -67,7 +69,13 @@ def pack(store: Store, name: str, runs: Sequence[RunRow], target: Path, budget_b
 
 def read_all(folder: Path) -> list[Shipped]:
     """Every kept study below `folder`, by name."""
-    return [_read(path.parent, path.stat().st_mtime_ns) for path in sorted(folder.glob(f"[!.]*/{RUNS}"))]
+    return [_read(one, changed) for one, changed in _folders(folder)]
+
+
+def holding(folder: Path, run_id: str) -> list[RunRow]:
+    """The rows of one run in the kept studies below `folder`, in their order."""
+    found = (_by_id(one, changed).get(run_id) for one, changed in _folders(folder))
+    return [row for row in found if row is not None]
 
 
 def is_kept(folder: Path) -> bool:
@@ -129,18 +137,28 @@ def _publish(beside: Path, target: Path, budget_bytes: int) -> int:
     return size
 
 
+def _folders(folder: Path) -> list[tuple[Path, int]]:
+    """The folders of kept studies, by name, each with when it was packed."""
+    return [(path.parent, path.stat().st_mtime_ns) for path in sorted(folder.glob(f"[!.]*/{RUNS}"))]
+
+
 def _changed(folder: Path) -> int:
     return (folder / RUNS).stat().st_mtime_ns
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=MOST_STUDIES)
 def _read(folder: Path, changed: int) -> Shipped:
     about = json.loads((folder / STUDY).read_text(encoding="utf-8"))
     rows = [_run(run_id, record, folder) for run_id, record in _runs(folder, changed).iterrows()]
     return StudyRow(folder.name, about["name"], counts={"finished": len(rows)}, demo=True), rows
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=MOST_STUDIES)
+def _by_id(folder: Path, changed: int) -> dict[str, RunRow]:
+    return {row.run_id: row for row in _read(folder, changed)[1]}
+
+
+@lru_cache(maxsize=MOST_STUDIES)
 def _runs(folder: Path, _changed: int) -> pd.DataFrame:
     return pd.read_parquet(folder / RUNS).set_index(RUN_ID)
 

@@ -54,14 +54,7 @@ class Store:
 
     def run(self, run_id: str) -> RunRow:
         """The ledger's row, or the shipped one where the ledger has none or has not finished it."""
-        shown = next((row for _, rows in self._shipped() for row in rows if row.run_id == run_id), None)
-        try:
-            row = self.ledger.run(run_id)
-        except BadInput:
-            if shown is None:
-                raise
-            return shown
-        return shown if shown is not None and row.state != "finished" else row
+        return self._row(run_id, self._shown(run_id))
 
     def table(self, run_id: str, name: str) -> pd.DataFrame:
         """Raises Unavailable when the run has no table of that name, BadInput for an unknown run."""
@@ -95,18 +88,37 @@ class Store:
             newest = self.ledger.measures(run_id)
             if newest:
                 return newest[0].folder
-        folder = self.run(run_id).folder
-        if not kept.is_kept(folder) or kept.has(folder, run_id, name):
+        shown = self._shown(run_id)
+        folder = self._row(run_id, shown).folder
+        if not kept.is_kept(folder):
             return folder
         # Of a run in two kept studies one may have kept a table that the other, packed before, left out.
-        others = [row.folder for _, rows in self._shipped() for row in rows if row.run_id == run_id]
-        return next((one for one in others if kept.is_kept(one) and kept.has(one, run_id, name)), folder)
+        folders = (row.folder for row in shown if kept.is_kept(row.folder))
+        return next((one for one in folders if kept.has(one, run_id, name)), folder)
+
+    def _shown(self, run_id: str) -> list[RunRow]:
+        """The rows of a run in the shipped studies, in their order."""
+        demo_rows = [row for _, rows in self._demo() for row in rows if row.run_id == run_id]
+        return demo_rows + kept.holding(self._kept_folder, run_id)
+
+    def _row(self, run_id: str, shown: Sequence[RunRow]) -> RunRow:
+        """What `run` returns; `shown`: the run's shipped rows."""
+        try:
+            row = self.ledger.run(run_id)
+        except BadInput:
+            if not shown:
+                raise
+            return shown[0]
+        return shown[0] if shown and row.state != "finished" else row
 
     def _shipped(self) -> list[Shipped]:
         """Studies that are only read: the demo, then the kept ones."""
+        return self._demo() + kept.read_all(self._kept_folder)
+
+    def _demo(self) -> list[Shipped]:
         path = self._demo_folder / "study.json"
         shown = _read_demo(self._demo_folder, path.stat().st_mtime_ns) if path.is_file() else None
-        return ([shown] if shown else []) + kept.read_all(self._kept_folder)
+        return [shown] if shown else []
 
 
 @lru_cache(maxsize=4)

@@ -24,6 +24,7 @@ RIVAL_ARCH = "gcn"
 """Whose Degree-Quant an architecture is compared with that has none of its own."""
 BASELINES = ("fp32", "ptq", "qat", "nqat", RIVAL)
 SLACK = 0.05
+"""Bits by which a mean over all values may exceed the width that was asked for."""
 SAME_BITS = 0.5
 """Mean feature bits that differ by no more are the same for a verdict."""
 COSTS = ("feature_bits", "tensor_bits", "size_bytes", "feature_bytes", "latency_ms")

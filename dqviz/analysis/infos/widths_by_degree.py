@@ -66,11 +66,9 @@ def _sentence(bits: Sequence[Line], key: str) -> str:
 def _elsewhere(groups: Sequence[Group], key: str) -> str:
     """Where to look instead: the sites at which rows have bits of their own."""
     keys = sorted({str(one) for group in groups for frame in group.frames for one in frame["key"]})
-    return (
-        f"At {key} all rows share one grid, or have none; choose a site where they differ: {listing(keys)}."
-        if keys
-        else NOTHING
-    )
+    if not keys:
+        return NOTHING
+    return f"At {key} all rows share one grid, or have none; choose a site where they differ: {listing(keys)}."
 
 
 def _evidence(bits: Sequence[Line], errors: Sequence[Line]) -> str:

@@ -17,8 +17,6 @@ Columns that begin with 'reported' hold published figures, selected and averaged
 shown beside the measured ones and not compared with them. 'reported (unverified)' was not read in the paper itself. The
 note says what their protocol does otherwise, where that is known.
 """
-
-
 COSTS = (("size_bytes", "model size"), ("feature_bytes", "feature size"), ("tensor_bits", "bits of all values"))
 """The first for every study, the others where methods of few bits stand beside Degree-Quant."""
 
