@@ -13,7 +13,7 @@ from dqviz.analysis.infos.compare_table import finished, values_of
 from dqviz.analysis.infos.paired_differences import AT_LEAST, by_seed, paired, seed_of
 from dqviz.analysis.published import Published, published
 from dqviz.analysis.view import FULL_PRECISION
-from dqviz.analysis.words import points
+from dqviz.analysis.words import points, signed_points
 
 WIDE = 0.02
 """A standard deviation above this one (a share of 1) asks for more seeds."""
@@ -146,12 +146,7 @@ def loss_verdict(reported: float, low: float, high: float, pairs: int) -> str:
     if pairs < AT_LEAST:
         return f"too few paired seeds for a verdict ({pairs}, at least {AT_LEAST})"
     if low > reported:
-        return f"fails: at least {signed(low)} points are lost here"
+        return f"fails: at least {signed_points(low)} points are lost here"
     if high < reported:
-        return f"holds: at most {signed(high)} points are lost here"
+        return f"holds: at most {signed_points(high)} points are lost here"
     return "as reported: the reported loss lies in our interval"
-
-
-def signed(share: float) -> str:
-    """'0.3', '-1.2' points."""
-    return f"{100 * share:.1f}".replace("-0.0", "0.0")

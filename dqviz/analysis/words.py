@@ -33,6 +33,11 @@ def points(share: float) -> str:
     return f"{abs(100 * share):.1f}"
 
 
+def signed_points(share: float) -> str:
+    """The same with its sign where it is a loss: 0.3, -1.2."""
+    return f"{100 * share:.1f}".replace("-0.0", "0.0")
+
+
 def listing(names: Sequence[str], most: int = 4) -> str:
     """'a', 'a and b', 'a, b and c', 'a, b, c and 3 more'."""
     shown = list(names[:most])

@@ -40,7 +40,7 @@ class Store:
         return shipped or self.ledger.study(study_id)
 
     def runs(self, study_id: str | None = None) -> list[RunRow]:
-        """Runs of a study in its order; without an id those of all studies, the shipped ones included."""
+        """Runs of a study in its order; without an id those of all studies, each as `run` tells it."""
         shipped = self._shipped()
         for study, rows in shipped:
             if study.study_id == study_id:
@@ -50,7 +50,8 @@ class Store:
             return self.ledger.runs(study_id)
         known = {row.run_id: row for _, rows in reversed(shipped) for row in rows}
         own = {row.run_id: row for row in self.ledger.runs()}
-        return list({**own, **{run_id: row for run_id, row in known.items() if run_id not in own}}.values())
+        done = {run_id: row for run_id, row in own.items() if row.state == "finished"}
+        return list({**own, **known, **done}.values())
 
     def run(self, run_id: str) -> RunRow:
         """The ledger's row, or the shipped one where the ledger has none or has not finished it."""

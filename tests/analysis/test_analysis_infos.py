@@ -362,11 +362,15 @@ def test_bits_by_degree_say_who_changes_them_and_which_way() -> None:
 
 def test_a_site_without_bits_of_its_own_says_where_there_are_some() -> None:
     info = analysis.widths_by_degree(groups("widths"), "9/nowhere", groups("degree"))
-    assert info.sentence.startswith(
-        "At 9/nowhere all rows share one grid, or have none; choose a site where they differ: "
-    )
-    assert "0/aggregate" in info.sentence
+    assert "all rows share one grid, or have none; equal bits are told at 0/aggregate, " in info.sentence
     assert info.bits == ()
+
+
+def test_it_names_only_sites_whose_bits_differ_where_there_are_such() -> None:
+    first, *others = groups("widths")
+    falls = tuple(f.assign(mean_bits=np.where(f["key"] == KEY, np.linspace(4, 2, len(f)), 8.0)) for f in first.frames)
+    info = analysis.widths_by_degree([replace(first, frames=falls), *others], "9/nowhere")
+    assert info.sentence == f"At 9/nowhere all rows share one grid, or have none; bits differ at {KEY}."
 
 
 def test_an_error_of_nothing_asks_for_nothing() -> None:

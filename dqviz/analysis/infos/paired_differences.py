@@ -13,7 +13,7 @@ from dqviz.analysis.group import Identity, Row, seeds_by_variant
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.compare_table import finished, value_of
 from dqviz.analysis.view import Floats
-from dqviz.analysis.words import NOTHING, count, listing, points
+from dqviz.analysis.words import NOTHING, count, listing, points, signed_points
 from dqviz.errors import unknown
 
 AT_LEAST = 5
@@ -99,16 +99,12 @@ def verdict(label: str, base: str, mean: float, low: float, high: float, pairs: 
     amount = count(pairs, "paired seed")
     if pairs < AT_LEAST:
         return f"No difference between {between} can be called ({amount}, at least {AT_LEAST} are needed)."
-    inside = f"95 % interval {_signed(low)} to {_signed(high)}, {amount}"
+    inside = f"95 % interval {signed_points(low)} to {signed_points(high)}, {amount}"
     if low <= 0 <= high:
         return f"No difference between {between} can be called ({inside})."
     ends = (low, high) if mean > 0 else (-high, -low)
-    inside = f"95 % interval {_signed(ends[0])} to {_signed(ends[1])}, {amount}"
+    inside = f"95 % interval {signed_points(ends[0])} to {signed_points(ends[1])}, {amount}"
     return f"{label} is {points(mean)} points {'better' if mean > 0 else 'worse'} than {base} ({inside})."
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:.1f}".replace("-0.0", "0.0")
 
 
 def _line(one: Difference) -> dict[str, object]:

@@ -64,11 +64,19 @@ def _sentence(bits: Sequence[Line], key: str) -> str:
 
 
 def _elsewhere(groups: Sequence[Group], key: str) -> str:
-    """Where to look instead: the sites at which rows have bits of their own."""
-    keys = sorted({str(one) for group in groups for frame in group.frames for one in frame["key"]})
+    """Where to look instead: the sites at which rows differ in bits, or else those with a table of bits at all."""
+    keys, unequal = set[str](), set[str]()
+    for group in groups:
+        for frame in group.frames:
+            spread = frame.groupby("key")["mean_bits"].agg(lambda bits: bits.max() - bits.min())
+            keys |= set(map(str, spread.index))
+            unequal |= set(map(str, spread.index[spread >= SAME]))
     if not keys:
         return NOTHING
-    return f"At {key} all rows share one grid, or have none; choose a site where they differ: {listing(keys)}."
+    told = (
+        f"bits differ at {listing(sorted(unequal))}" if unequal else f"equal bits are told at {listing(sorted(keys))}"
+    )
+    return f"At {key} all rows share one grid, or have none; {told}."
 
 
 def _evidence(bits: Sequence[Line], errors: Sequence[Line]) -> str:
