@@ -1,4 +1,7 @@
-"""Bootstrap 95 % intervals (Efron, 1979), vectorised and seeded, with a cost that does not grow with the graph."""
+"""Bootstrap 95 % intervals over nodes (Efron, 1979), seeded, with a cost that does not grow with the graph.
+
+For means over seeds see dqviz.analysis.student.
+"""
 
 from __future__ import annotations
 
@@ -51,23 +54,6 @@ def mean_interval(values: Array, seed: int = 0) -> tuple[float, float, float]:
     sums = resampled_sums(np.column_stack([finite, np.ones_like(finite)]), seed)
     low, high = np.percentile(sums[:, 0] / sums[:, 1], INTERVAL)
     return float(finite.mean()), float(low), float(high)
-
-
-def row_intervals(values: Array, seed: int = 0) -> tuple[Floats, Floats, Floats]:
-    """[rows, units] -> mean and 95 % interval of each row, all [rows]; NaN is left out, under two units no interval."""
-    values = np.asarray(values, dtype=np.float64)
-    known = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(known, values, 0).sum(axis=1) / np.where(known.any(axis=1), known.sum(axis=1), np.nan)
-    if values.shape[1] < 2 or not len(values):
-        return mean, np.full(len(values), np.nan), np.full(len(values), np.nan)
-    drawn = draw_counts(values.shape[1], seed).astype(np.float64)
-    weight = drawn @ known.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.where(weight > 0, (drawn @ np.where(known, values, 0).T) / weight, mean)
-    low, high = np.percentile(np.nan_to_num(means), INTERVAL, axis=0)
-    some = known.sum(axis=1) > 1
-    return mean, np.where(some, low, np.nan), np.where(some, high, np.nan)
 
 
 def slope_interval(x: Array, y: Array, seed: int = 0) -> tuple[float, float, float]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from dqviz.analysis.bootstrap import row_intervals
 from dqviz.analysis.group import Group, Identity
+from dqviz.analysis.student import row_intervals
 from dqviz.analysis.view import Array, Floats
 from dqviz.columns import Column
 
@@ -52,13 +52,16 @@ class Line:
         return np.isfinite(self.y)
 
 
-def over_seeds(frames: Sequence[pd.DataFrame], by: Sequence[str], column: str) -> pd.DataFrame:
+def over_seeds(
+    frames: Sequence[pd.DataFrame], by: Sequence[str], column: str, own: tuple[str, str] | None = None
+) -> pd.DataFrame:
     """Mean of `column` over seeds for each combination of `by`, with its interval: columns *by, mean, low, high, seeds.
 
-    The interval is a bootstrap over seeds and NaN for a single seed.
+    The interval is over seeds; where they are too few (dqviz.analysis.student) it is NaN, or holds those of each seed
+    in the columns `own`.
     """
-    keys, matrices = aligned(frames, by, [column])
-    mean, low, high = row_intervals(matrices[column])
+    keys, matrices = aligned(frames, by, [column, *(own or ())])
+    mean, low, high = row_intervals(matrices[column], (matrices[own[0]], matrices[own[1]]) if own else None)
     seeds = np.isfinite(matrices[column]).sum(axis=1)
     return pd.DataFrame({**keys, "mean": mean, "low": low, "high": high, "seeds": seeds})
 

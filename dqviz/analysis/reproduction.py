@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dqviz.analysis.bootstrap import mean_interval, row_intervals
 from dqviz.analysis.group import Row, method_label
 from dqviz.analysis.infos.compare_table import finished, values_of
 from dqviz.analysis.infos.paired_differences import AT_LEAST, by_seed, paired, seed_of
 from dqviz.analysis.published import Published, published
+from dqviz.analysis.student import mean_interval, row_intervals
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import points, signed_points
 

@@ -28,13 +28,12 @@ Quantized: inputs, weights, products xW, edge coefficients, messages, aggregates
 loss. At evaluation nothing is protected. Protected nodes are so inside GIN's MLP as well, or are quantized there, as in
 the authors' code, where a command below says `method.mlp=quantized`.
 
-Ours: mean and standard deviation of test accuracy in per cent over the seeds, with the bootstrap 95 % interval of the
-mean. Reported figures come from other protocols (METHODS.md section 0) and carry their mark: [S] read in the authors'
-published logs, [E] read in an excerpt, [M] reported (unverified): not read in the paper itself. The difference is ours
-minus the reported mean, in points. A claim about two methods holds when the paired interval over seeds lies on the
-reported side of 0; a claim against full precision fails when all of the interval loses more than was reported. Seconds
-are the wall time of all seeds of a cell, one thread a run.
-"""
+Ours: mean and standard deviation of test accuracy in per cent over the seeds, with the 95 % interval of the mean
+(Student's t). Reported figures come from other protocols (METHODS.md section 0) and carry their mark: [S] read in the
+authors' published logs, [E] read in an excerpt, [M] reported (unverified): not read in the paper itself. The
+difference is ours minus the reported mean, in points. A claim about two methods holds when the paired interval over
+seeds lies on the reported side of 0; a claim against full precision fails when all of the interval loses more than was
+reported. Seconds are the wall time of all seeds of a cell, one thread a run."""
 TABLE = ("", "method", "bits", "ours", "95 % interval", "n", "reported", "difference", "verdict", "seconds")
 CLAIMS = ("", "bits", "baseline", "ours", "95 % interval", "pairs", "reported", "verdict")
 LEFT = ("", "method", "bits", "verdict", "baseline", "otherwise", "against Degree-Quant", "accuracy", "loss")

@@ -38,8 +38,9 @@ TERMS: dict[str, str] = {
     ),
     "growth exponent": (
         "Slope of the logarithm of error (or of mean or spread after the sum) on log in-degree. 0: no growth; 0.5: "
-        "doubled when the degree is four times larger; 1: in proportion to degree. The interval is a 95 % bootstrap "
-        "over seeds, or with one seed over nodes (for mean and spread over groups of nodes)."
+        "doubled when the degree is four times larger; 1: in proportion to degree. The 95 % interval is "
+        "over seeds; with fewer than three seeds it is over nodes (for mean and spread over groups of nodes) and holds "
+        "that of each."
     ),
     "scale-free energy": (
         "Dirichlet energy tr(HᵀLH) of the rows H that leave a layer, over tr(HᵀH), with L = I - Â, Â the symmetric "
@@ -68,8 +69,9 @@ TERMS: dict[str, str] = {
         "stay in int32, without requantization per edge, which is what fast kernels run."
     ),
     "paired difference": (
-        "The difference between two methods at the same seed, then its mean over seeds with a bootstrap interval. "
-        "It is called a difference only when the interval excludes 0."
+        "The difference between two methods at the same seed, then its mean over seeds with its 95 % interval "
+        "(Student's t; none for fewer than three seeds). It is called a difference only when the interval excludes 0 "
+        "and there are five pairs."
     ),
     "p10 to p90": "Eight of ten repetitions took a time in this interval.",
     "float peers": (

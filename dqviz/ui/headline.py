@@ -105,11 +105,13 @@ def range_figures(histograms: Sequence[Any]) -> list[Figure]:
     known = [one for one in histograms if math.isfinite(one.lo) and one.bits]
     if not known:
         return []
-    clip, poor = max(known, key=lambda one: one.clipped), min(known, key=lambda one: one.entropy / one.bits)
-    wide = max(known, key=lambda one: one.hi - one.lo)
+    told = [one for one in known if math.isfinite(one.entropy)]  # grids of rows and uneven levels have no such share
+    clip, wide = max(known, key=lambda one: one.clipped), max(known, key=lambda one: one.hi - one.lo)
+    poor = min(told, key=lambda one: one.entropy / one.bits, default=None)
     return [
         Figure("Most values clipped", percent(clip.clipped), TERMS["clipped share"], clip.who.label),
-        Figure("Fewest bits used", f"{poor.entropy:.1f} of {poor.bits}", TERMS["levels used"], poor.who.label),
+        Figure("Fewest bits used", f"{poor.entropy:.1f} of {poor.bits}" if poor else NONE, TERMS["levels used"],
+               poor.who.label if poor else "grids of rows, or uneven levels"),
         Figure("Widest range", f"{wide.lo:.3g} to {wide.hi:.3g}", "Ends of the quantizer's range at this site.",
                wide.who.label),
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -83,6 +84,31 @@ def test_one_seed_keeps_the_interval_over_nodes() -> None:
     own = table[(table["key"] == KEY) & (table["kind"] == "local")]
     np.testing.assert_allclose(info.lines[-1].low, own["error_lo"])
     assert len(info.lines[-1].median)
+
+
+def test_two_seeds_of_one_sign_are_no_growth_unless_each_shows_it() -> None:
+    def table(ends: float) -> Callable[[str], pd.DataFrame]:
+        def read(run: str) -> pd.DataFrame:
+            value = {"0": 0.02, "1": 0.08}[run]
+            return pd.DataFrame({"key": [KEY], "kind": ["local"], "exponent": [value],
+                                 "exponent_lo": [value - ends], "exponent_hi": [value + ends]})  # fmt: skip
+
+        return read
+
+    rows = [{"run_id": str(seed), "method": "qat", "bits": 4, "seed": seed} for seed in range(2)]
+    unsure, sure, none = (analysis.growth(analysis.group_runs(rows, table(ends)), KEY) for ends in (0.2, 0.01, np.nan))
+    assert "every interval holds 0" in unsure.sentence
+    assert (unsure.exponents[0].low, unsure.exponents[0].high) == pytest.approx((-0.18, 0.28))
+    assert sure.sentence.startswith(f"At {KEY} the local relative error grows with in-degree for QAT INT4")
+    assert none.sentence == f"At {KEY} nodes are too few to tell whether the local relative error grows with in-degree."
+
+
+def test_one_group_of_degrees_spans_none() -> None:
+    frames = examples.table("degree")
+    rows = examples.rows((("qat", 4),), seeds=1)
+    one = analysis.group_runs(rows, lambda run: frames(run).query("degree_lo == degree_lo.min()"))
+    sentence = analysis.error_by_degree(one, KEY, "local", "mse").sentence
+    assert "from in-degree" not in sentence
 
 
 def test_unknown_choices_are_listed() -> None:
@@ -230,6 +256,43 @@ def test_bands_show_the_tail_of_hubs() -> None:
     assert "hubs stretch the range" in info.sentence
 
 
+def changed(name: str, change: Callable[[pd.DataFrame], pd.DataFrame], **kwargs: object) -> list[analysis.Group]:
+    read = examples.table(name)
+    return analysis.group_runs(examples.rows(**kwargs), lambda run: change(read(run)))  # type: ignore[arg-type]
+
+
+def test_grids_of_rows_are_quantized_though_no_share_of_levels_is_told() -> None:
+    own = changed("ranges", lambda frame: frame.assign(entropy_bits=np.nan, levels_total=np.nan))
+    sentence = analysis.site_histogram(groups("histograms"), own, KEY).sentence
+    assert sentence.startswith(f"At {KEY} rows or channels have grids of their own")
+    assert sentence.endswith("(QAT INT4 and Degree-Quant INT4).")
+    fp32 = [("fp32", 32)]
+    none = analysis.site_histogram(groups("histograms", combinations=fp32), groups("ranges", combinations=fp32), KEY)
+    assert none.sentence == f"The values at {KEY} are not quantized in these runs."
+
+
+def test_levels_are_a_share_of_the_bits_of_their_own_site() -> None:
+    def mixed(frame: pd.DataFrame) -> pd.DataFrame:
+        wide = frame["key"] == "0/message"
+        return frame.assign(bits=np.where(wide, 8, 4), entropy_bits=np.where(wide, 6.0, 3.9))
+
+    info = analysis.levels_used(changed("ranges", mixed, combinations=[("qat", 4)]))
+    assert info.sentence == "QAT INT4 uses its levels least at 0/message: 6 of 8 bits."
+
+
+@pytest.mark.parametrize(("largest", "words"), [
+    ([50.0, 5.0, 1.0], "goes from 50 at in-degree"),
+    ([1.0, 5.0, 1.0], "goes from 1 at in-degree"),
+    ([5.0, 5.1, 5.0], "much the same in every degree group"),
+    ([1.0, 2.0, 3.0], "hubs stretch the range 3 times"),
+])  # fmt: skip
+def test_the_range_of_every_degree_group_counts(largest: list[float], words: str) -> None:
+    frame = pd.DataFrame({"key": KEY, "group": range(3), "degree_lo": [1, 2, 3], "degree_hi": [1, 2, 3],
+                          "quantile": 1.0, "value": largest})  # fmt: skip
+    rows = examples.rows((("qat", 4),), seeds=1)
+    assert words in analysis.degree_bands(analysis.group_runs(rows, lambda _: frame), KEY).sentence
+
+
 def test_levels_used_finds_the_wasted_site() -> None:
     assert "0/aggregate" in analysis.levels_used(groups("ranges")).sentence
 
@@ -328,6 +391,18 @@ def test_pareto_keeps_what_nothing_beats() -> None:
     info = analysis.pareto(examples.rows(), "size_bytes")
     assert {p.who.method: p.best for p in info.points} == {"fp32": True, "qat": False, "dq": True}
     assert analysis.pareto([row | {"latency_ms": None} for row in examples.rows()]).points == ()
+
+
+def test_accuracy_against_cost_is_that_of_all_seeds_where_one_was_timed() -> None:
+    def row(method: str, seed: int, accuracy: float) -> dict[str, object]:
+        return {"run_id": f"{method}{seed}", "method": method, "bits": 8, "seed": seed, "test_accuracy": accuracy,
+                "latency_ms": 1.0 if seed == 0 else None}  # fmt: skip
+
+    rows = [row("qat", seed, 0.6 if seed else 0.8) for seed in range(5)] + [row("dq", seed, 0.75) for seed in range(5)]
+    qat, dq = analysis.pareto(rows, "latency_ms").points
+    assert (qat.cost, qat.accuracy, qat.best) == (1.0, pytest.approx(0.64), False)
+    assert (dq.accuracy, dq.best) == (pytest.approx(0.75), True)
+    assert qat.low < qat.accuracy < qat.high
 
 
 @pytest.mark.parametrize("cost", ["feature_bits", "tensor_bits"])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dqviz.analysis import analyse
+from dqviz.analysis import analyse, student
 from dqviz.analysis.bins import degree_bins, degree_groups
-from dqviz.analysis.bootstrap import mean_interval, row_intervals, slope_interval
+from dqviz.analysis.bootstrap import mean_interval, slope_interval
 from dqviz.analysis.tables import QUANTILES, quantiles_of_cells
 from tests.analysis.analysis_examples import view
 
@@ -128,15 +128,36 @@ def test_blocks_give_the_interval_of_the_ordinary_bootstrap() -> None:
     assert high - low == pytest.approx(expected, rel=0.15)
 
 
+@pytest.mark.parametrize("seeds", [5, 10, 30])
+def test_an_interval_over_seeds_excludes_the_truth_in_one_of_twenty_trials(seeds: int) -> None:
+    _, low, high = student.row_intervals(np.random.default_rng(0).standard_normal((4000, seeds)))
+    assert ((low > 0) | (high < 0)).mean() == pytest.approx(0.05, abs=0.01)
+
+
 def test_rows_at_once_are_rows_one_by_one() -> None:
     rows = np.random.default_rng(0).standard_normal((4, 7))
     rows[1, 2] = np.nan
     rows[2] = np.nan
-    mean, low, high = row_intervals(rows)
-    assert mean[0] == pytest.approx(rows[0].mean())
-    assert mean[1] == pytest.approx(np.nanmean(rows[1]))
-    assert np.isnan([mean[2], low[2], high[2]]).all()
-    assert (low[[0, 1, 3]] < mean[[0, 1, 3]]).all()
+    found = np.array(student.row_intervals(rows)).T
+    np.testing.assert_array_equal(found, [student.mean_interval(row) for row in rows])
+    np.testing.assert_allclose(found[1], student.mean_interval(rows[1][np.isfinite(rows[1])]))
+    assert np.isnan(found[2]).all()
+
+
+def test_the_interval_over_three_seeds_by_hand() -> None:
+    half = 4.30265 / 3**0.5
+    assert student.mean_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 2 - half, 2 + half), abs=1e-5)
+
+
+def test_two_seeds_have_no_interval_but_those_of_each() -> None:
+    values = np.array([[0.02, 0.08], [0.3, np.nan], [0.3, 0.4]])
+    low = np.array([[-0.18, -0.12], [0.1, np.nan], [0.1, 0.2]])
+    mean, first, last = student.row_intervals(values)
+    assert mean == pytest.approx([0.05, 0.3, 0.35])
+    assert np.isnan([first, last]).all()
+    _, first, last = student.row_intervals(values, (low, 2 * values - low))
+    np.testing.assert_allclose(first, [-0.18, 0.1, 0.1])
+    np.testing.assert_allclose(last, [0.28, 0.5, 0.6])
 
 
 @FEW

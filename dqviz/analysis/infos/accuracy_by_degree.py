@@ -27,7 +27,7 @@ class AccuracyByDegree(Info):
 
 
 def accuracy_by_degree_info(groups: Sequence[Group], split: str = "test") -> AccuracyByDegree:
-    """`groups` of the accuracy table. One seed: Wilson intervals over nodes; several: intervals over seeds."""
+    """`groups` of the accuracy table. Intervals are over seeds, or Wilson's over nodes where seeds are too few."""
     found = select(groups, lambda frame: frame[frame["split"] == split])
     lines: dict[str, list[Line]] = {name: [] for name in LIMITS}
     tables = []
@@ -45,10 +45,7 @@ def accuracy_by_degree_info(groups: Sequence[Group], split: str = "test") -> Acc
 
 def _with_limits(group: Group, name: str) -> dict[str, pd.Series]:
     low, high = LIMITS[name]
-    if len(group.frames) == 1:
-        own = means_over_seeds(group.frames, BIN, [name, low, high])
-        return {column: own[column] for column in (name, low, high)}
-    found = over_seeds(group.frames, BIN, name)
+    found = over_seeds(group.frames, BIN, name, (low, high))
     return {name: found["mean"], low: found["low"], high: found["high"]}
 
 

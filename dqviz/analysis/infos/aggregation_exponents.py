@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dqviz.analysis.bootstrap import row_intervals, slope_interval
+from dqviz.analysis.bootstrap import slope_interval
 from dqviz.analysis.group import Group, Identity
 from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.infos.growth import Exponent
+from dqviz.analysis.student import row_intervals
 from dqviz.analysis.words import NOTHING
 
 REFERENCES = (("O(n)", 1.0), ("O(√n)", 0.5), ("O(1)", 0.0))
@@ -50,8 +51,8 @@ def fits(group: Group) -> tuple[Exponent, Exponent]:
 
     Every bin counts the same, because each is one step of log in-degree and O() speaks of the whole range: weighted by
     nodes, the few neighbours that most nodes have decide (GCN on Cora: n^0.14, though its spread follows the square
-    root from in-degree 10 on). With several seeds their mean and its interval over seeds; with one, a bootstrap over
-    bins. NaN with fewer than three usable bins.
+    root from in-degree 10 on). The interval is over seeds, or over bins where seeds are too few for one.
+    NaN with fewer than three usable bins.
     """
     mean, spread = (_fit(group.identity, kind, [slope(frame, kind) for frame in group.frames]) for kind in KINDS)
     return mean, spread
@@ -65,10 +66,8 @@ def slope(frame: pd.DataFrame, column: str) -> tuple[float, float, float]:
 
 
 def _fit(who: Identity, kind: str, slopes: Sequence[tuple[float, float, float]]) -> Exponent:
-    if len(slopes) == 1:
-        return Exponent(who, kind, *slopes[0])
-    mean, low, high = (float(part[0]) for part in row_intervals(np.array([[value for value, _, _ in slopes]])))
-    return Exponent(who, kind, mean, low, high)
+    value, low, high = np.array(slopes).T[:, None]
+    return Exponent(who, kind, *(float(part[0]) for part in row_intervals(value, (low, high))))
 
 
 def last_key(groups: Sequence[Group]) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dqviz.analysis.bootstrap import row_intervals
 from dqviz.analysis.group import Identity, Row, bits_label, bits_of, seeds_by_variant
 from dqviz.analysis.info import Info
 from dqviz.analysis.published import published
+from dqviz.analysis.student import row_intervals
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, count, percent
 

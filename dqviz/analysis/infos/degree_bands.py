@@ -14,6 +14,9 @@ from dqviz.analysis.tables import EVERY_NODE
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, number, span
 
+ALIKE = 1.2
+"""Largest values whose ratio is smaller are called the same."""
+
 
 @dataclass(frozen=True, eq=False)
 class Bands:
@@ -56,17 +59,17 @@ def _by_group(frame: pd.DataFrame, key: str) -> pd.DataFrame:
 
 
 def _sentence(bands: Sequence[Bands], key: str) -> str:
-    told = []
-    for band in bands:
-        reach = np.abs(band.values).max(axis=0)
-        if len(reach) and reach[0] > 0:
-            told.append((float(reach[-1] / reach[0]), float(reach[0]), float(reach[-1]), band))
-    if not told:
+    reaches = [(band, reach) for band in bands if (reach := np.abs(band.values).max(axis=0)).size and reach[0] > 0]
+    if not reaches:
         return NOTHING
-    ratio, low, high, band = max(told, key=lambda t: t[0])
+    band, reach = max(reaches, key=lambda one: one[1][-1] / one[1][0])
+    low, high, ratio = float(reach[0]), float(reach[-1]), float(reach[-1] / reach[0])
     if len(band.names) == 1:
         return f"All nodes fall into one degree group at {key}; the largest value there is {number(high)}."
-    if ratio < 1.2:
+    ends = f"from {number(low)} at in-degree {band.names[0]} to {number(high)} at {band.names[-1]}"
+    if ratio >= ALIKE:
+        return (f"At {key} the largest value of {band.who.label} rises {ends}: hubs stretch the range "
+                f"{number(ratio, 2)} times.")  # fmt: skip
+    if all(one.max() < ALIKE * one.min() for _, one in reaches):
         return f"At {key} hubs do not stretch the range: the largest value is much the same in every degree group."
-    return (f"At {key} the largest value of {band.who.label} rises from {number(low)} at in-degree {band.names[0]} to "
-            f"{number(high)} at {band.names[-1]}: hubs stretch the range {number(ratio, 2)} times.")  # fmt: skip
+    return f"At {key} hubs do not stretch the range: the largest value of {band.who.label} goes {ends}."

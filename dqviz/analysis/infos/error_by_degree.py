@@ -38,8 +38,8 @@ def error_by_degree(
 ) -> ErrorByDegree:
     """`groups` of the degree table. Raises BadInput for another kind or metric.
 
-    With several seeds the interval is over seeds, with one it is that of the mean over the bin's nodes (relative error
-    only). Medians and quartiles over nodes come with the relative error, averaged over seeds.
+    The interval is over seeds; where they are too few for one it holds those of each seed's mean over the bin's nodes
+    (relative error only). Medians and quartiles over nodes come with the relative error, averaged over seeds.
     """
     if kind not in KINDS:
         raise unknown("kind of error", kind, KINDS)
@@ -54,14 +54,11 @@ def error_by_degree(
 
 
 def _line(group: Group, metric: str) -> tuple[Line, pd.DataFrame]:
-    relative, single = metric == Column.ERROR_MEAN, len(group.frames) == 1
+    relative = metric == Column.ERROR_MEAN
     low, high = ("error_lo", "error_hi") if relative else (f"{metric}_lo", f"{metric}_hi")
-    own = ["degree", "nodes", *(QUARTILES if relative else ()), *((low, high) if relative and single else ())]
-    table = means_over_seeds(group.frames, BIN, own)
-    found = over_seeds(group.frames, BIN, metric)
-    table[metric] = found["mean"]
-    if low not in table:
-        table[low], table[high] = found["low"], found["high"]
+    table = means_over_seeds(group.frames, BIN, ["degree", "nodes", *(QUARTILES if relative else ())])
+    found = over_seeds(group.frames, BIN, metric, (low, high) if relative else None)
+    table[metric], table[low], table[high] = found["mean"], found["low"], found["high"]
     names = ["degree", metric, low, high, *(QUARTILES if relative else ())]
     line = Line(group.identity, *(table[name].to_numpy(dtype=np.float64) for name in names))
     return line, identify(table, group)
@@ -85,6 +82,8 @@ def _sentence(lines: Sequence[Line], metric: str, key: str) -> str:
     name = COLUMNS[metric].label.split(",")[0]
     (line, low, first, high, last), *_ = sorted(spans, key=lambda s: -s[4] if metric != Column.SQNR_DB else s[4])
     where = f"from in-degree {degree(low)} to {degree(high)}"
+    if low == high:
+        return f"{name} of {line.label} at {key} is {number(first)} at in-degree {degree(low)}, the only one here."
     if metric == Column.SQNR_DB:
         change = f"{'falls' if last < first else 'rises'} by {abs(last - first):.1f} dB"
     else:

@@ -28,13 +28,10 @@ class Growth(Info):
 
 
 def growth(groups: Sequence[Group], key: str) -> Growth:
-    """`groups` of the growth table. With several seeds the interval is over seeds, with one over nodes."""
+    """`groups` of the growth table. The interval is over seeds, or over nodes where seeds are too few for one."""
     exponents, tables = [], []
     for group in select(groups, lambda frame: at_site(frame, key)):
-        found = over_seeds(group.frames, ["kind"], "exponent")
-        if len(group.frames) == 1:
-            own = group.frames[0].set_index("kind").reindex(found["kind"])
-            found = found.assign(low=own["exponent_lo"].to_numpy(), high=own["exponent_hi"].to_numpy())
+        found = over_seeds(group.frames, ["kind"], "exponent", ("exponent_lo", "exponent_hi"))
         exponents += [Exponent(group.identity, str(k), float(v), float(a), float(b))
                       for k, v, a, b in found[["kind", "mean", "low", "high"]].itertuples(index=False)]  # fmt: skip
         named = {"mean": "exponent", "low": "exponent_lo", "high": "exponent_hi"}
@@ -48,7 +45,9 @@ def _sentence(exponents: Sequence[Exponent], key: str) -> str:
     if not known:
         return NOTHING
     kind = "accumulated" if any(e.kind == "accumulated" for e in known) else "local"
-    known = [e for e in known if e.kind == kind]
+    known = [e for e in known if e.kind == kind and np.isfinite([e.low, e.high]).all()]
+    if not known:
+        return f"At {key} nodes are too few to tell whether the {kind} relative error grows with in-degree."
     rising = [e.who.label for e in known if e.low > 0]
     falling = [e.who.label for e in known if e.high < 0]
     parts = [f"grows with in-degree for {listing(rising)}"] if rising else []

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from dqviz.analysis.bootstrap import mean_interval
 from dqviz.analysis.group import Identity, Row, bits_of, site_widths, variant_of
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.compare_table import finished, value_of
 from dqviz.analysis.infos.paired_differences import AT_LEAST, paired, seed_of
+from dqviz.analysis.student import mean_interval
 from dqviz.analysis.words import count, points
 
 ALL_SITES = "all sites"
@@ -94,10 +93,7 @@ def _who(row: Row) -> Identity:
 
 def _cost(who: Identity, site: str, bits: int, base: int, own: dict[int, float], other: dict[int, float]) -> SiteCost:
     found = paired(own, other)
-    mean, low, high = mean_interval(found)
-    if len(found) < 2:
-        low = high = np.nan
-    return SiteCost(who, site, bits, base, mean, low, high, len(found))
+    return SiteCost(who, site, bits, base, *mean_interval(found), len(found))
 
 
 def _worst(costs: Sequence[SiteCost], site: str) -> tuple[bool, float]:

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from dqviz.analysis.bootstrap import mean_interval
 from dqviz.analysis.group import Identity, Row, seeds_by_variant
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.compare_table import finished, value_of
+from dqviz.analysis.student import mean_interval
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, count, listing, points, signed_points
 from dqviz.errors import unknown
 
 AT_LEAST = 5
-"""Fewer pairs than this never make a difference: a bootstrap over 2 to 4 values is far too narrow."""
+"""Fewer pairs than this never make a difference: whether 2 to 4 values are normal nobody can tell."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,6 @@ def paired(own: Mapping[int, float], other: Mapping[int, float]) -> Floats:
 def difference(who: Identity, base: Identity, own: Mapping[int, float], other: Mapping[int, float]) -> Difference:
     found = paired(own, other)
     mean, low, high = mean_interval(found)
-    if len(found) < 2:
-        low = high = np.nan
     return Difference(who, base.label, mean, low, high, len(found),
                       verdict(who.label, base.label, mean, low, high, len(found)))  # fmt: skip
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dqviz.analysis.bootstrap import row_intervals
 from dqviz.analysis.group import Identity, Row, seeds_by_variant
 from dqviz.analysis.info import Info
-from dqviz.analysis.infos.compare_table import finished, values_of
+from dqviz.analysis.infos.compare_table import finished, mean_of, values_of
+from dqviz.analysis.student import row_intervals
 from dqviz.analysis.words import listing
 from dqviz.errors import unknown
 
@@ -58,11 +58,14 @@ def known_cost(rows: Sequence[Row]) -> str:
 
 
 def pareto(rows: Sequence[Row], x: str = "latency_ms") -> Pareto:
-    """`rows` as JSON rows with a further value `x` (one of COSTS); rows without it are left out."""
+    """`rows` as JSON rows with a further value `x` (one of COSTS); groups without it are left out.
+
+    Accuracy is that of all seeds, also where one alone was timed; the cost is the mean of those that have one.
+    """
     if x not in COSTS:
         raise unknown("cost", x, COSTS)
-    groups = seeds_by_variant(finished(finished(rows), x))
-    cost = np.array([values_of(members, x).mean() for members in groups.values()])
+    groups = {who: members for who, members in seeds_by_variant(finished(rows)).items() if finished(members, x)}
+    cost = np.array([mean_of(members, x) for members in groups.values()])
     intervals = [row_intervals(values_of(members, "test_accuracy")[None]) for members in groups.values()]
     score = [float(mean[0]) for mean, _, _ in intervals]
     best = [not any(map(_beats, cost, score, [c] * len(score), [s] * len(score)))

@@ -11,8 +11,8 @@ import pandas as pd
 from dqviz.analysis.group import Group, Identity
 from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.tables import EVERY_NODE
-from dqviz.analysis.view import Floats
-from dqviz.analysis.words import NOTHING, number, percent
+from dqviz.analysis.view import FULL_PRECISION, Floats
+from dqviz.analysis.words import NOTHING, listing, number, percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def _all_values(frame: pd.DataFrame, key: str) -> pd.DataFrame:
 def _histogram(group: Group, frame: pd.DataFrame, quantizer: pd.DataFrame | None) -> Histogram:
     left, right, values = (frame[name].to_numpy(dtype=np.float64) for name in ("left", "right", "count"))
     share = values / max(values.sum(), 1.0)
-    nothing = (np.nan, np.nan, np.zeros(0), np.nan, np.nan, 32)
+    nothing = (np.nan, np.nan, np.zeros(0), np.nan, np.nan, FULL_PRECISION)
     if quantizer is None or quantizer.empty:
         return Histogram(group.identity, left, right, share, *nothing)
     row = quantizer.iloc[0]
@@ -78,10 +78,14 @@ def _histogram(group: Group, frame: pd.DataFrame, quantizer: pd.DataFrame | None
 
 def _sentence(histograms: Sequence[Histogram], key: str) -> str:
     known = [h for h in histograms if np.isfinite(h.entropy)]
+    own = [h for h in histograms if h.bits < FULL_PRECISION]
     if not histograms:
         return NOTHING
-    if not known:
+    if not own:
         return f"The values at {key} are not quantized in these runs."
+    if not known:
+        names = listing([h.who.label for h in own])
+        return f"At {key} rows or channels have grids of their own, or levels are uneven: no share is told ({names})."
     poor = min(known, key=lambda h: h.entropy / h.bits)
     return (f"At {key} the values of {poor.who.label} fill {number(poor.entropy, 2)} of {poor.bits} bits, and "
             f"{percent(poor.clipped)} of them lie outside its range from {number(poor.lo)} to "

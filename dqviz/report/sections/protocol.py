@@ -23,8 +23,8 @@ A twin is the same trained network with all quantizers off, so an error is never
 error of a site is Q(x) - x on the value that arrives there; the accumulated error is the quantized network's value
 minus the twin's. In-degree counts incoming edges without self-loops.
 
-Differences between methods are paired over seeds; one is called a difference only when its 95 % bootstrap interval
-excludes 0.
+Differences between methods are paired over seeds; one is called a difference only when its 95 % interval
+(Student's t over seeds) excludes 0.
 """
 
 
