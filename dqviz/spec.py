@@ -75,6 +75,11 @@ class RunSpec(Frozen):
         return content_hash(self)
 
     @property
+    def configuration(self) -> str:
+        """The same without the seed: runs that share it are seeds of one group."""
+        return content_hash(self.model_copy(update={"seed": 0}))
+
+    @property
     def bits_label(self) -> str:
         return bits_label(self.bits)
 

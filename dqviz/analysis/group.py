@@ -107,19 +107,24 @@ def seeds_by_variant(rows: Sequence[Row]) -> dict[Identity, list[Row]]:
     """Rows of each configuration in order of first appearance, labels made distinct.
 
     Architecture, data set and profile join the label only where the rows differ in them, and so do settings of the
-    method and of the architecture. A seed that still occurs twice comes from settings that are not in the rows (such as
-    the learning rate); the second is a group of its own, marked "(2)".
+    method and of the architecture. Runs that still share a name, but not the settings that no row holds (such as the
+    learning rate), are groups of their own, marked "(2)"; so is a seed that occurs twice.
     """
     found: dict[Identity, list[Row]] = {}
     for row, variant in zip(rows, told_apart(rows), strict=True):
         plain = variant
         copy = 1
-        while any(other.get("seed") == row.get("seed") for other in found.get(variant, [])):
+        while any(_are_apart(row, other) for other in found.get(variant, [])):
             copy += 1
             variant = replace(plain, label=f"{plain.label} ({copy})")
         found.setdefault(variant, []).append(row)
     names = dict(zip(found, full_labels(list(found)), strict=True))
     return {names[variant]: members for variant, members in found.items()}
+
+
+def _are_apart(row: Row, other: Row) -> bool:
+    """Whether two rows of one name cannot be two seeds of one setting."""
+    return row.get("seed") == other.get("seed") or row.get("configuration") != other.get("configuration")
 
 
 def full_labels(variants: Sequence[Identity]) -> list[Identity]:

@@ -21,6 +21,7 @@ from dqviz.runs.home import assets_dir
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.presets import preset
 from dqviz.runs.rows import RunRow
+from dqviz.runs.shelf import require_replaceable, size_of
 from dqviz.runs.store import Store
 from dqviz.spec import MeasureSpec
 
@@ -51,12 +52,12 @@ def demo(
 ) -> None:
     """Trains the demo study again, in a home of its own, times it and writes it to assets/demo."""
     target = out or assets_dir() / "demo"
+    require_replaceable(target)
     with tempfile.TemporaryDirectory(prefix="dqviz-demo-") as home:
         os.environ["DQVIZ_HOME"] = home
         os.environ.pop("DQVIZ_DATABASE", None)
         rows = make_demo(target)
-    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    emit({"folder": str(target), "runs": len(rows), "size_bytes": size}, as_json)
+    emit({"folder": str(target), "runs": len(rows), "size_bytes": size_of(target)}, as_json)
 
 
 def make_demo(target: Path) -> list[RunRow]:

@@ -62,7 +62,7 @@ class Staging:
         names = sorted(path.name for path in self.folder.iterdir() if path.name != MANIFEST)
         with step("fsync"):
             for name in names:
-                _fsync(self.folder / name)
+                fsync(self.folder / name)
         with step("manifest"):
             self._write_manifest(names)
         if self.target.exists():
@@ -70,7 +70,7 @@ class Staging:
         with step("rename"):
             self.folder.rename(self.target)
         with step("folder"):
-            _fsync(self.target.parent)
+            fsync(self.target.parent)
 
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -78,8 +78,8 @@ class Staging:
     def _write_manifest(self, names: list[str]) -> None:
         files = {name: sha256(self.folder / name) for name in names}
         (self.folder / MANIFEST).write_text(plain.dumps({"sha256": files}, indent=1), encoding="utf-8")
-        _fsync(self.folder / MANIFEST)
-        _fsync(self.folder)
+        fsync(self.folder / MANIFEST)
+        fsync(self.folder)
 
 
 @contextmanager
@@ -142,9 +142,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def replace(temporary: Path, path: Path) -> None:
     """Makes a finished temporary file appear under its name, durably."""
-    _fsync(temporary)
+    fsync(temporary)
     temporary.replace(path)
-    _fsync(path.parent)
+    fsync(path.parent)
 
 
 def _found(folder: Path, name: str) -> Path:
@@ -161,7 +161,7 @@ def file_name(name: str) -> str:
     return name
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

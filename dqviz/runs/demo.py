@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from dqviz.errors import BadInput
 from dqviz.runs import plain
 from dqviz.runs.rows import RunRow, StudyRow, parse_spec
+from dqviz.runs.shelf import STUDY, replacing, size_of
 
 if TYPE_CHECKING:
     from dqviz.runs.store import Store
@@ -29,7 +29,7 @@ OF_FIRST_SEED = ("nodes.parquet", "neighbourhoods.json", "histograms.parquet", "
 
 def read(folder: Path) -> tuple[StudyRow, list[RunRow]] | None:
     """The study in `folder` and its runs; None when there is none."""
-    path = folder / "study.json"
+    path = folder / STUDY
     if not path.is_file():
         return None
     document = json.loads(path.read_text(encoding="utf-8"))
@@ -38,22 +38,22 @@ def read(folder: Path) -> tuple[StudyRow, list[RunRow]] | None:
 
 
 def export(store: Store, study_id: str, target: Path, budget_bytes: int = BUDGET_BYTES) -> int:
-    """Writes the finished runs of a study to `target` (replaced); its size. Raises BadInput over budget."""
+    """Writes the finished runs of a study to `target` (replaced); its size.
+
+    Raises BadInput over budget, or where `target` holds something else than a study.
+    """
     rows = [row for row in store.runs(study_id) if row.state == "finished" and row.kind == "train"]
     if not rows:
         raise BadInput(f"Study {study_id!r} has no finished run to export.")
-    shutil.rmtree(target, ignore_errors=True)
     known: set[str] = set()
-    for row in rows:
-        variant = row.spec.model_copy(update={"seed": 0}).digest
-        _copy(store, row, target / "runs" / row.run_id, left_out={MODEL, *(OF_FIRST_SEED if variant in known else ())})
-        known.add(variant)
-    document = {"id": DEMO_ID, "name": store.study(study_id).name, "rows": [_record(row) for row in rows]}
-    (target / "study.json").write_text(plain.dumps(document, indent=1), encoding="utf-8")
-    size = _size(target.rglob("*"))
-    if size > budget_bytes:
-        raise BadInput(f"The study takes {size:,} bytes without its models; the budget is {budget_bytes:,}.")
-    return size
+    with replacing(target, budget_bytes, "The study without its models") as beside:
+        for row in rows:
+            left_out = {MODEL, *(OF_FIRST_SEED if row.configuration in known else ())}
+            _copy(store, row, beside / "runs" / row.run_id, left_out)
+            known.add(row.configuration)
+        document = {"id": DEMO_ID, "name": store.study(study_id).name, "rows": [_record(row) for row in rows]}
+        (beside / STUDY).write_text(plain.dumps(document, indent=1), encoding="utf-8")
+    return size_of(target)
 
 
 def _copy(store: Store, row: RunRow, target: Path, left_out: set[str]) -> None:
@@ -79,10 +79,6 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
         unit = 10 ** (np.floor(np.log10(np.abs(values))) - 1)
         rounded = np.where(values == 0, 0.0, np.round(values / unit) * unit)
     return table.assign(**dict(zip(errors, rounded.T, strict=True))).astype(dict.fromkeys([*wide, *errors], "float32"))
-
-
-def _size(paths: Iterable[Path]) -> int:
-    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def _record(row: RunRow) -> dict[str, Any]:

@@ -8,7 +8,6 @@ Parquet files would be mostly footers.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,13 +21,14 @@ from dqviz.errors import BadInput, Unavailable
 from dqviz.runs import plain
 from dqviz.runs.demo import DEMO_ID, compact
 from dqviz.runs.rows import RunRow, StudyRow, parse_spec
+from dqviz.runs.shelf import STUDY, replacing, size_of
 
 if TYPE_CHECKING:
     from dqviz.runs.store import Store
 
 Shipped = tuple[StudyRow, list[RunRow]]
 RUN_ID = "run_id"
-RUNS, STUDY = "runs.parquet", "study.json"
+RUNS = "runs.parquet"
 OF_ALL = ("accuracy", "smoothness")
 OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "histograms", "gradients", "metrics", "widths",
                  "sites")  # fmt: skip
@@ -47,24 +47,23 @@ def pack(store: Store, name: str, runs: Sequence[RunRow], target: Path, budget_b
 
     The name of the folder is the study's id.
 
-    Raises BadInput when nothing has finished, when the name is taken by the demo, or over budget.
+    Raises BadInput when nothing has finished, when the name is taken by the demo, over budget, or where `target` holds
+    something else than a study.
     """
     rows = [row for row in runs if row.state == "finished" and row.kind == "train"]
     if not rows:
         raise BadInput(f"Study {name!r} has no finished run to keep.")
     if target.name == DEMO_ID:
         raise BadInput(f"A kept study cannot be called {DEMO_ID!r}.")
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    _write(pd.DataFrame([_record(store, row) for row in rows]), beside / RUNS)
-    for kind in OF_ALL + OF_TIMED:
-        _write_table(store, rows, kind, beside)
-    for kind in OF_FIRST_SEED:
-        _write_table(store, _first_seeds(rows), kind, beside)
-    study = {"id": target.name, "name": name, "runs": len(rows)}
-    (beside / STUDY).write_text(plain.dumps(study, indent=1) + "\n", encoding="utf-8")
-    return _publish(beside, target, budget_bytes)
+    with replacing(target, budget_bytes, "The kept study") as beside:
+        _write(pd.DataFrame([_record(store, row) for row in rows]), beside / RUNS)
+        for kind in OF_ALL + OF_TIMED:
+            _write_table(store, rows, kind, beside)
+        for kind in OF_FIRST_SEED:
+            _write_table(store, _first_seeds(rows), kind, beside)
+        study = {"id": target.name, "name": name, "runs": len(rows)}
+        (beside / STUDY).write_text(plain.dumps(study, indent=1) + "\n", encoding="utf-8")
+    return size_of(target)
 
 
 def read_all(folder: Path) -> list[Shipped]:
@@ -111,7 +110,7 @@ def _record(store: Store, row: RunRow) -> dict[str, Any]:
 def _first_seeds(rows: list[RunRow]) -> list[RunRow]:
     first: dict[str, RunRow] = {}
     for row in sorted(rows, key=lambda row: row.seed):
-        first.setdefault(row.spec.model_copy(update={"seed": 0}).digest, row)
+        first.setdefault(row.configuration, row)
     return list(first.values())
 
 
@@ -125,16 +124,6 @@ def _write_table(store: Store, rows: list[RunRow], name: str, folder: Path) -> N
 def _write(frame: pd.DataFrame, path: Path) -> None:
     plainly = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     pq.write_table(plainly, path, compression="zstd", compression_level=19)
-
-
-def _publish(beside: Path, target: Path, budget_bytes: int) -> int:
-    size = sum(path.stat().st_size for path in beside.iterdir())
-    if size > budget_bytes:
-        shutil.rmtree(beside)
-        raise BadInput(f"The kept study takes {size:,} bytes; the budget is {budget_bytes:,}.")
-    shutil.rmtree(target, ignore_errors=True)
-    beside.rename(target)
-    return size
 
 
 def _folders(folder: Path) -> list[tuple[Path, int]]:

@@ -52,9 +52,9 @@ class Reproduction:
     @classmethod
     def of(cls, dataset: str, study: Study, runs: Iterable[RunRow], kind: str = DEGREE_QUANT) -> Reproduction:
         """`runs`: all there are; those with other settings, and of search seeds, are left out."""
-        wanted = {_unseeded(spec) for spec in study.runs}
+        wanted = {spec.configuration for spec in study.runs}
         mine = (run for run in runs if isinstance(run.spec, RunSpec) and run.seed < FINAL_SEEDS)
-        return cls(dataset, study, tuple(run for run in mine if _unseeded(run.spec) in wanted), kind)
+        return cls(dataset, study, tuple(run for run in mine if run.configuration in wanted), kind)
 
     @property
     def preset(self) -> str:
@@ -135,10 +135,6 @@ def key_of(spec: Any) -> Key:
 
 def _scalar(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _unseeded(spec: Any) -> str:
-    return str(spec.model_copy(update={"seed": 0}).digest)
 
 
 def _why(rows: Sequence[Mapping[str, Any] | None]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,11 @@ class RunRow:
         """Share of the epochs done, 0 to 1; 1 when finished."""
         return 1.0 if self.state == "finished" else min(1.0, self.epoch / max(self.epochs, 1))
 
+    @cached_property
+    def configuration(self) -> str:
+        """Shared by the seeds of one setting."""
+        return self.spec.configuration if isinstance(self.spec, RunSpec) else self.spec.digest
+
     @property
     def val_accuracy(self) -> float | None:
         return self.summary.get("val_accuracy")
@@ -129,7 +134,8 @@ class RunRow:
 
 JSON_ROW = ("run_id", "kind", "state", "dataset", "arch", "method", "bits", "bits_label", "profile", "seed",
             "val_accuracy", "test_accuracy", "test_accuracy_integer", "epochs", "epoch", "attempt",
-            "epoch_ms_median", "wall_s", "error", "site_bits", "method_settings", "arch_settings")  # fmt: skip
+            "epoch_ms_median", "wall_s", "error", "site_bits", "method_settings", "arch_settings",
+            "configuration")  # fmt: skip
 
 
 @dataclass(frozen=True)

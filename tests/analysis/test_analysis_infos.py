@@ -43,6 +43,12 @@ def test_the_same_seed_with_other_settings_is_another_group() -> None:
     assert all(len(members) == 2 for members in found.values())
 
 
+def test_a_seed_that_lacks_does_not_mix_two_settings() -> None:
+    first, second = ([row | {"configuration": name} for row in examples.rows((("qat", 4),), seeds=3)] for name in "ab")
+    found = analysis.seeds_by_variant([first[0], first[2], *second])
+    assert [[row["configuration"] for row in members] for members in found.values()] == [["a"] * 2, ["b"] * 3]
+
+
 def test_the_depth_of_an_architecture_tells_groups_apart() -> None:
     rows = [row | {"arch_settings": {"layers": layers, "hidden": 8}}
             for layers in (2, 64) for row in examples.rows((("qat", 4),), seeds=2)]  # fmt: skip

@@ -186,6 +186,16 @@ def test_a_row_as_json(ledger: Ledger) -> None:
             "test_accuracy_integer", "epochs", "epoch_ms_median", "wall_s", "error"} <= set(row)  # fmt: skip
 
 
+def test_seeds_of_one_setting_share_its_configuration(ledger: Ledger) -> None:
+    spec = RunSpec(dataset="karate", arch="gin", method="dq", bits=8)
+    others = [{"seed": 1}, {"optimizer": {"lr": 0.1}}, {"epochs": 7}]
+    runs = tuple(RunSpec.model_validate(spec.model_dump() | other) for other in ({}, *others))
+    ledger.submit(Study(name="seeds", runs=runs))
+    first, seed, *settings = [ledger.run(run.digest).row()["configuration"] for run in runs]
+    assert seed == first
+    assert len({first, *settings}) == 3
+
+
 def test_a_waiting_command_works_itself_when_no_worker_is_alive(ledger: Ledger) -> None:
     seen: list[int] = []
     study_id = ledger.submit(study(2))
