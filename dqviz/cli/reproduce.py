@@ -43,8 +43,11 @@ def reproduce(
     keep: Annotated[bool, typer.Option("--keep", help="Pack the finished studies into assets/studies.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Trains the published tables again, but for what has finished, and writes them beside the reported figures."""
-    studies = {dataset: table(dataset, kind) for dataset in names(datasets)}
+    """Trains the published tables again, but for what has finished, and writes them beside the reported figures.
+
+    The file in docs also holds the tables of other data sets that have finished runs.
+    """
+    studies = asked(datasets, kind)
     path = out or package_dir().parent / "docs" / FILES[kind]
     if not path.parent.is_dir():
         raise BadInput(f"The file cannot be written to {str(path)!r}: name a file in a folder that exists.")
@@ -54,13 +57,29 @@ def reproduce(
         if more:
             run(wider(gathered(studies, ledger, kind)), ledger, missing)
     found = gathered(studies, ledger, kind)
-    write(found, Store(ledger), kind, path)
+    write(found if out else begun(kind, found, ledger), Store(ledger), kind, path)
     if keep:
         kept(found, Store(ledger))
     emit([one for made in found for one in rows(made)], as_json, COLUMNS)
-    open_cells = sum(len(made.part.missing()) for made in found)
+    open_cells = sum(len({*made.part.missing(), *(one.key for one in made.wide if more)}) for made in found)
     if open_cells:
         fail(f"{open_cells} cells are not complete; {path} says which.")
+
+
+def asked(datasets: str, kind: str) -> dict[str, Study]:
+    """The studies of the data sets that were named. Raises BadInput with the choices for another, or for none."""
+    found = {dataset: table(dataset, kind) for dataset in names(datasets)}
+    if not found:
+        raise BadInput(f"Name a data set of a published table; choose one of: {', '.join(tables(kind))}.")
+    return found
+
+
+def begun(kind: str, found: Sequence[Made], ledger: Ledger) -> Sequence[Made]:
+    """`found`, and before or after it each other table that has a finished run, in the order of their names."""
+    named = {made.part.dataset: made for made in found}
+    others = {dataset: table(dataset, kind) for dataset in tables(kind) if dataset not in named}
+    some = [made for made in gathered(others, ledger, kind) if any(run.state == "finished" for run in made.part.runs)]
+    return sorted([*found, *some], key=lambda made: tables(kind).index(made.part.dataset))
 
 
 def run(studies: dict[str, Study], ledger: Ledger, missing: bool) -> None:

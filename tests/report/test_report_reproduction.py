@@ -183,8 +183,19 @@ def test_a_table_can_be_made_in_parts(
 
 def test_a_folder_that_is_not_there_is_bad_input(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "--out", "nowhere/at/all.md"]) == 2
-    assert main(["reproduce", "--datasets", "karate", "--only-write", "--out", "x.md"]) == 2
-    assert "citeseer" in capsys.readouterr().err
+    for datasets in ("karate", "", ","):
+        assert main(["reproduce", "--datasets", datasets, "--only-write", "--out", "x.md"]) == 2
+        assert "citeseer" in capsys.readouterr().err
+
+
+def test_the_file_in_docs_keeps_the_tables_that_were_not_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(reproduce, "package_dir", lambda: tmp_path / "dqviz")
+    assert main(["reproduce", "--datasets", "mnist", "--only-write"]) == 1
+    heads = [line for line in (tmp_path / "docs" / "reproduction.md").read_text().splitlines() if line[:3] == "## "]
+    assert [head.split(", ")[-1] for head in heads] == ["CiteSeer", "Cora", "MNIST superpixels", "REDDIT-BINARY"]
 
 
 def test_presets_of_tables_begin_alike() -> None:
