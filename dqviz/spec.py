@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -93,10 +93,12 @@ class MeasureSpec(Frozen):
     repeats: int = Field(default=30, ge=5, le=1_000)
     graphs: tuple[str, ...] = Field(default=("arxiv-size",), description="larger graphs to time it on as well")
     force: bool = False
+    again: int = Field(default=0, ge=0, description="how often the same was timed before")
 
     @property
     def digest(self) -> str:
-        return content_hash(self)
+        """The first timing is named as it was before timings could be repeated."""
+        return content_hash(self, leave_out=() if self.again else ("again",))
 
 
 class Study(Frozen):
@@ -152,6 +154,6 @@ def bits_label(bits: Bits) -> str:
     return "FP32" if bits == FULL_PRECISION else f"INT{bits}"
 
 
-def content_hash(model: BaseModel) -> str:
-    text = json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+def content_hash(model: BaseModel, leave_out: Collection[str] = ()) -> str:
+    text = json.dumps(model.model_dump(mode="json", exclude=set(leave_out)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

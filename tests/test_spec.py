@@ -136,5 +136,7 @@ def test_an_empty_list_is_refused(empty: str, words: str) -> None:
 
 def test_measurements_have_names_too() -> None:
     assert MeasureSpec(target="x").digest != MeasureSpec(target="x", threads=1).digest
+    assert MeasureSpec(target="x").digest == "b7f393c249b3132b", "timings of before keep their name"
+    assert len({MeasureSpec(target="x", again=again).digest for again in range(3)}) == 3
     with pytest.raises(ValueError, match="repeats"):
         MeasureSpec(target="x", repeats=1)

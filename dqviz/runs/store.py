@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqviz.errors import BadInput
+from dqviz.errors import BadInput, unknown
 from dqviz.runs import artifacts, costs, demo, kept
 from dqviz.runs.home import assets_dir
 from dqviz.runs.kept import Shipped
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LATENCY = "latency"
 MEASURED = (LATENCY,)
 """Tables that a measurement leaves in its own folder and that are read under the run it measured."""
+MOST_NAMED = 20
+"""Own studies that are named where an unknown one was asked for."""
 
 
 class Store:
@@ -36,8 +38,14 @@ class Store:
 
     def study(self, study_id: str) -> StudyRow:
         """Raises BadInput that lists the studies for an unknown id."""
-        shipped = next((study for study, _ in self._shipped() if study.study_id == study_id), None)
-        return shipped or self.ledger.study(study_id)
+        shipped = {study.study_id: study for study, _ in self._shipped()}
+        if study_id in shipped:
+            return shipped[study_id]
+        try:
+            return self.ledger.study(study_id)
+        except BadInput:
+            newest = [study.study_id for study in self.ledger.studies()[:MOST_NAMED]]
+            raise unknown("study", study_id, [*newest, *shipped]) from None
 
     def runs(self, study_id: str | None = None) -> list[RunRow]:
         """Runs of a study in its order; without an id those of all studies, each as `run` tells it."""
@@ -46,7 +54,7 @@ class Store:
             if study.study_id == study_id:
                 return list(rows)
         if study_id is not None:
-            self.ledger.study(study_id)
+            self.study(study_id)
             return self.ledger.runs(study_id)
         known = {row.run_id: row for _, rows in reversed(shipped) for row in rows}
         own = {row.run_id: row for row in self.ledger.runs()}

@@ -102,8 +102,9 @@ def state_of(connection: Connection, run_id: str) -> str:
 
 
 def unknown_study(connection: Connection, study_id: str) -> BadInput:
-    known = connection.execute(select(studies.c.study_id).order_by(studies.c.created_at.desc()).limit(20)).scalars()
-    return unknown("study", study_id, [*known, "demo"])
+    newest = select(studies.c.study_id).order_by(studies.c.created_at.desc()).limit(20)
+    known = connection.execute(newest).scalars().all()
+    return unknown("study", study_id, known) if known else BadInput(f"There is no study {study_id!r}, nor any other.")
 
 
 def _new(run_id: str, spec: RunSpec | MeasureSpec) -> dict[str, Any]:
