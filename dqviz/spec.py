@@ -14,6 +14,8 @@ from dqviz.errors import BadInput
 from dqviz.registry import one_sentence
 
 BITS = (2, 3, 4, 8, 16, 32)
+SITES = ("input", "weight", "feature", "norm", "message", "aggregate", "update", "attention", "alpha")
+"""Kinds of sites (dqviz.quant.where), for a map of bits; one site alone is its key, which ends in its kind."""
 PROFILES = ("paper", "integer")
 MAX_RUNS_UNASKED = 2_000
 
@@ -60,6 +62,9 @@ class RunSpec(Frozen):
         for width in bits.values() if isinstance(bits, dict) else [bits]:
             if width not in BITS:
                 raise ValueError(f"{width} is not a bit width; choose one of {', '.join(map(str, BITS))}")
+        for name in bits if isinstance(bits, dict) else ():
+            if name != "default" and name.split("/")[-1] not in SITES:
+                raise ValueError(f"{name!r} is not a site; choose among default, {', '.join(SITES)}")
         return bits
 
     @model_validator(mode="after")

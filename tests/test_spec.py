@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dqviz.errors import BadInput
-from dqviz.spec import BITS, MeasureSpec, Optimizer, RunSpec, Study, bits_label, make_spec
+from dqviz.quant import Site
+from dqviz.spec import BITS, SITES, MeasureSpec, Optimizer, RunSpec, Study, bits_label, make_spec
 
 BASE: dict[str, Any] = {"dataset": "cora", "arch": "gcn", "method": "qat"}
 scalars = st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
@@ -66,6 +67,12 @@ def test_full_precision_is_32_bits() -> None:
     assert RunSpec.model_validate_json(make_spec(**(BASE | {"method": "fp32"})).model_dump_json()).bits == 32
 
 
+def test_sites_of_a_map_are_those_that_are_quantized() -> None:
+    assert tuple(Site) == SITES
+    bits = {"default": 8, "weight": 4, "1/mlp2/feature": 2}
+    assert make_spec(**BASE, bits=bits).bits == bits
+
+
 def test_labels_of_bits() -> None:
     assert [bits_label(b) for b in (32, 8, 4, 2, {"weight": 8})] == ["FP32", "INT8", "INT4", "INT2", "mixed"]
 
@@ -75,6 +82,7 @@ def test_labels_of_bits() -> None:
     [
         ({"bits": 5}, "5 is not a bit width; choose one of 2, 3, 4, 8, 16, 32"),
         ({"bits": {"weight": 7}}, "7 is not a bit width"),
+        ({"bits": {"0/wieght": 4}}, "'0/wieght' is not a site; choose among default, input, weight"),
         ({"bits": 0}, "0 is not a bit width"),
         ({"optimizer": {"lr": -0.1}}, "optimizer.lr: .*greater than 0"),
         ({"optimizer": {"lr": math.nan}}, "optimizer.lr"),

@@ -31,6 +31,7 @@ def measure(
     as_json: AsJson = False,
 ) -> None:
     """Times a study's first seed, each network alone on this machine; what was timed so already stays."""
+    timing("", (), threads, repeats, force)  # refused before anything trains
     ledger = Ledger()
     rows = to_time(chosen(study_id, name, ledger), ledger)
     specs = [spec_of(widths, threads, repeats, force) for widths in together(row for row in rows if can_run(row))]
@@ -72,9 +73,13 @@ def can_run(row: RunRow) -> bool:
 def spec_of(widths: Sequence[RunRow], threads: int, repeats: int, force: bool = False) -> MeasureSpec:
     """On the runs' own graph. Raises BadInput in one sentence when a number does not fit."""
     first, *others = (row.run_id for row in widths)
+    return timing(first, others, threads, repeats, force)
+
+
+def timing(target: str, beside: Sequence[str], threads: int, repeats: int, force: bool) -> MeasureSpec:
     try:
         return MeasureSpec(
-            target=first, beside=tuple(others), threads=threads, repeats=repeats, graphs=(), force=force
+            target=target, beside=tuple(beside), threads=threads, repeats=repeats, graphs=(), force=force
         )  # fmt: skip
     except ValueError as error:
         raise BadInput(one_sentence("Timing", error)) from error

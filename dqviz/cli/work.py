@@ -12,11 +12,11 @@ import typer
 
 from dqviz.cli import waiting
 from dqviz.cli.output import AsJson, emit
-from dqviz.errors import DqvizError
+from dqviz.errors import BadInput, DqvizError
 from dqviz.runs import worker as workers
 from dqviz.runs.costs import together
 from dqviz.runs.demo import export
-from dqviz.runs.engines import ENGINES, Engine
+from dqviz.runs.engines import ENGINES, Engine, Local
 from dqviz.runs.home import assets_dir
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.presets import preset
@@ -41,8 +41,10 @@ def worker(
 
 
 def engine_of(name: str, address: str | None) -> Engine:
-    """The engine of that name; BadInput lists the choices."""
+    """The engine of that name; BadInput lists the choices, and refuses an address where there is no scheduler."""
     entry = ENGINES[name]
+    if address and entry.make is Local:
+        raise BadInput(f"Engine {name!r} runs on this machine and takes no address.")
     return entry.make(address) if address else entry.make()
 
 

@@ -85,9 +85,11 @@ BAD = (
     (["train", "--dataset", "karate", "--epochs", "0"], "epochs"),
     (["facts", "nope"], "karate"),
     (["study", "show", "nope"], "choose one of"),
-    (["study", "cancel", "nope"], "choose one of"),
+    (["study", "cancel", "nope"], "nor any other"),
     (["report", "nope", "--out", "x.html"], "choose one of"),
     (["worker", "--engine", "nope"], "local"),
+    (["worker", "--address", "tcp://host:1"], "takes no address"),
+    (["train", "--dataset", "karate", "--bits", "wieght=4"], "'wieght' is not a site"),
 )
 
 

@@ -49,13 +49,14 @@ def test_a_study_is_timed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [([], "lowbit-latency"), (["x", "--preset", "demo"], "lowbit-latency"), (["--preset", "nope"], "lowbit-latency"),
-     (["nope"], "nope")],
+     (["nope"], "nope"), (["--preset", "lowbit-latency", "--repeats", "1"], "repeats")],
 )  # fmt: skip
 def test_bad_input_names_the_choices(
     home: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["measure", *arguments]) == 2
     assert sentence in capsys.readouterr().err
+    assert not Ledger().studies(), "nothing is stored"
 
 
 def test_a_study_without_a_finished_run_is_refused(

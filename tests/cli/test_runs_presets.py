@@ -27,7 +27,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("lowbit-latency", 44),
         ("lowbit-pubmed", 360),
         ("dq-reddit-binary", 50),
-        ("one-site", 280),
+        ("one-site", 270),
         ("observers", 60),
         ("node-bits", 100),
         ("depth-cora", 180),

@@ -201,6 +201,10 @@ def test_ptq_trains_as_fp32_was_found(home: Path, tmp_path: Path) -> None:
         assert kept["gcn", "ptq", bits].arch_settings == kept["gcn", "fp32", 32].arch_settings
     with pytest.raises(BadInput, match="search fp32 on karate with gin as well"):
         search(plans("karate", ["gin"], ["ptq"], [8], **TINY), tmp_path)
+    with pytest.raises(BadInput, match="search fp32 on karate with gin as well"):
+        search(
+            plans("karate", ["gin"], ["qat", "ptq"], [8], **TINY), tmp_path, tell=lambda _: pytest.fail("a trial ran")
+        )
 
 
 def diverging(spec: Any, _stop: object) -> float:

@@ -41,6 +41,7 @@ def search(plans: Sequence[Plan], folder: Path, jobs: int = 1, tell: Tell = lamb
     Ctrl-C stops all trials between two epochs; the next start goes on with them. Raises BadInput for a plan that is
     trained as another method whose settings are not known.
     """
+    require_trainable(plans, folder)
     outcomes: list[Outcome] = []
     for _, wave in groupby(plans, key=lambda plan: bool(plan.trained_as)):
         for outcome in searched([trained(plan, folder) for plan in wave], jobs, tell):
@@ -48,6 +49,14 @@ def search(plans: Sequence[Plan], folder: Path, jobs: int = 1, tell: Tell = lamb
             if outcome.cell is not None:
                 write(outcome.plan.dataset, [outcome.cell], folder)
     return outcomes
+
+
+def require_trainable(plans: Sequence[Plan], folder: Path) -> None:
+    """Before hours of other trials: settings of the method that a plan is trained as are known, or searched as well."""
+    searched_now = {(plan.dataset, plan.arch, plan.method) for plan in plans}
+    for plan in plans:
+        if plan.trained_as and (plan.dataset, plan.arch, plan.trained_as) not in searched_now:
+            trained(plan, folder)
 
 
 def trained(plan: Plan, folder: Path) -> Plan:
