@@ -43,7 +43,7 @@ def worker(
 def engine_of(name: str, address: str | None) -> Engine:
     """The engine of that name; BadInput lists the choices, and refuses an address where there is no scheduler."""
     entry = ENGINES[name]
-    if address and entry.make is Local:
+    if address and entry.factory is Local:
         raise BadInput(f"Engine {name!r} runs on this machine and takes no address.")
     return entry.make(address) if address else entry.make()
 

@@ -87,7 +87,7 @@ def row_steps(quantizer: ReachRows | NodewiseQuantizer) -> tuple[Grid, RowGrids 
     require_narrow(quantizer)
     learned = quantizer if isinstance(quantizer, NodewiseQuantizer) else None
     spare = 0 if quantizer.signed else 1
-    bits = quantizer.qtype.bits if learned is None else int(learned.width.round().max().item()) - spare
+    bits = quantizer.qtype.bits if learned is None else int(learned.bounded.round().max().item()) - spare
     bits = max(bits, NARROWEST)
     zero = 0 if quantizer.signed else -(1 << (bits - 1))
     grid = Grid(1.0, zero, bits, quantizer.key, symmetric=quantizer.signed)

@@ -109,6 +109,11 @@ class NodewiseQuantizer(SignedRows):
     def most_width(self) -> int:
         return MOST_BITS + (0 if self.signed else 1)
 
+    @property
+    def bounded(self) -> Tensor:
+        """b of each pair [pairs], within its bounds also right after a step of the optimizer, when it is evaluated."""
+        return self.width.clamp(LEAST_WIDTH, self.most_width)
+
     def steps(self) -> Tensor:
         """s of each pair [pairs] float32, positive."""
         return positive(self.step)
@@ -147,15 +152,15 @@ class NodewiseQuantizer(SignedRows):
         step = self.steps()
         if self.owned(x.size(0) if ptr is None else ptr.numel() - 1):
             self.chosen = None
-            return step, self.width
+            return step, self.bounded
         low, high = row_ends(x, ptr)
         self.chosen = self.nearest_pairs(torch.maximum(-low, high).float(), step)
-        return step.index_select(0, self.chosen), self.width.index_select(0, self.chosen)
+        return step.index_select(0, self.chosen), self.bounded.index_select(0, self.chosen)
 
     @torch.no_grad()
     def nearest_pairs(self, reach: Tensor, step: Tensor) -> Tensor:
         """k of each row [rows] from what it reaches and the steps of all pairs."""
-        order = (step * torch.exp2(self.width.float().round() - 1)).sort(stable=True)
+        order = (step * torch.exp2(self.bounded.float().round() - 1)).sort(stable=True)
         return order.indices[nearest(order.values, reach)]
 
     def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:
@@ -171,13 +176,14 @@ class NodewiseQuantizer(SignedRows):
 
     def total_width(self) -> Tensor:
         """Sum of the real b over all pairs, or over those that were chosen in the last pass."""
-        return (self.width if self.chosen is None else self.width[torch.bincount(self.chosen).nonzero()]).sum()
+        width = self.bounded
+        return (width if self.chosen is None else width[torch.bincount(self.chosen).nonzero()]).sum()
 
     def qparams(self) -> QParams:
         return on_the_whole(self.steps())
 
     def range(self) -> tuple[float, float]:
-        high = reached(self.steps(), self.width)
+        high = reached(self.steps(), self.bounded)
         return -high if self.signed else 0.0, high
 
 

@@ -67,10 +67,16 @@ class RangedQuantizer(Quantizer):
         return scale_zero_point(*self.range(), self.qtype)
 
     def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
-        first = not self.observer.seen.item()
+        first = self.is_empty
         super().observe(x, protected, ptr)
-        if first and self.observer.seen.item():
+        if first and not self.is_empty:  # a batch of zeros alone has no best factor
             self.first_factor.fill_(self.best_factor(shown(x, protected)))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing but zeros was observed."""
+        low, high = self.observer.range()
+        return not self.observer.seen.item() or low == high
 
     def best_factor(self, x: Tensor) -> float:
         """The factor of FACTORS whose levels lie closest to flat x in the mean (the smallest of equal ones)."""

@@ -182,6 +182,8 @@ class Epochs:
         self.model.eval()
         if self.method.calibrates:
             self.trained.best = evaluate(self.model, self.feed, ("val",))["val"]
+            if not math.isfinite(self.trained.best.loss):
+                raise Diverged(f"diverged with its quantizers on: the validation loss is {self.trained.best.loss}.")
             self.ranges.take(self.trained.best_epoch, always=True)
         return self.trained
 

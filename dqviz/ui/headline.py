@@ -121,7 +121,7 @@ def protection_figures(info: Any) -> list[Figure]:
     """What a pair of probabilities means for a graph."""
     return [
         Figure("Nodes protected in a step", percent(info.node_share), TERMS["protection"], "expected share"),
-        Figure("Messages at full precision", percent(info.edge_share), "Edges whose source node is protected.",
+        Figure("Sums at full precision", percent(info.edge_share), "Edges that end at a protected node.",
                "expected share"),
         Figure("Largest hub", percent(float(info.p[-1]) if len(info.p) else None), "Its probability of protection.",
                f"in-degree {int(info.degree[-1]):,}" if len(info.degree) else ""),

@@ -315,7 +315,10 @@ def test_a_mask_is_drawn_with_the_probabilities() -> None:
     facts = examples.facts()
     shares = [analysis.mask_sample(facts, 0.2, 0.2, seed).protected.mean() for seed in range(60)]
     assert np.mean(shares) == pytest.approx(0.2, abs=0.05)
-    assert not analysis.mask_sample(facts, 0.0, 0.0).protected.any()
+    none = analysis.mask_sample(facts, 0.0, 0.0)
+    assert not none.protected.any()
+    assert none.sentence.startswith("In this draw none of the ")
+    assert analysis.mask_sample(facts, 1.0, 1.0).sentence.startswith("In this draw all of the ")
     np.testing.assert_array_equal(*(analysis.mask_sample(facts, 0.1, 0.4, 3).protected for _ in range(2)))
 
 
@@ -427,6 +430,12 @@ def test_neighbourhood_counts() -> None:
     assert info.edges.tolist() == [[1, 0], [2, 0], [3, 0], [1, 2]]
     assert np.isnan(info.error[2])
     assert "2 more are not drawn" in info.sentence
+
+
+def test_one_neighbour_sends() -> None:
+    piece = examples.piece()
+    alone = {**piece, "nodes": piece["nodes"][:2], "left_out": 0}
+    assert "; 1 neighbour sends to it, with a mean error of" in analysis.neighbourhood(alone).sentence
 
 
 def test_bits_by_degree_say_who_changes_them_and_which_way() -> None:

@@ -207,6 +207,25 @@ def test_ptq_trains_as_fp32_was_found(home: Path, tmp_path: Path) -> None:
         )
 
 
+def test_folds_are_not_searched() -> None:
+    """Seeds 1000 and 1001 would be folds 0 and 1, which train on graphs that final seeds are tested on."""
+    with pytest.raises(BadInput, match="Settings of mutag cannot be searched: its split follows the run's seed"):
+        plans("mutag", ["gin"], ["qat"], [8], **TINY)
+
+
+def test_presets_that_one_search_could_not_serve() -> None:
+    with pytest.raises(BadInput, match="it has several networks of cora gcn fp32"):
+        plans_of("depth-cora", **TINY)
+    with pytest.raises(BadInput, match="trials train profile paper, its runs integer"):
+        plans_of("lowbit-latency", **TINY)
+
+
+def test_a_presets_decay_of_the_rate_is_a_trials_as_well() -> None:
+    sage = next(plan for plan in plans_of("lowbit-cora", **TINY) if plan.key == ("sage", "dq", 2))
+    found = sage.spec({"optimizer": {"lr": 0.5}}, 1000).optimizer
+    assert (found.lr, found.decay_every, found.decay) == (0.5, 25, 0.7)
+
+
 def diverging(spec: Any, _stop: object) -> float:
     """All but the first trial, whose steps are observed at the space's own rate."""
     if spec.optimizer.lr != 0.01 or spec.method_settings["quantizer"] == "lsq":

@@ -130,7 +130,8 @@ def test_bits_stay_between_1_and_8(signed: bool) -> None:
     quantizer = nodes(x)
     for pushed in (-1e3, 1e3):
         quantizer.width.data.fill_(pushed)
-        quantizer(x)
+        evaluated = quantizer.eval()(x)  # right after a step, before the next batch
+        assert torch.equal(evaluated, quantizer.train()(x))
         bits = quantizer.grid(x).bits
         assert (bits == ((2 if signed else 1) if pushed < 0 else 8)).all()
         assert quantizer.mean_bits(x) == bits.mean()

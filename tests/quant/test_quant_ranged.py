@@ -46,6 +46,14 @@ def carried(x: float, a: float, low: float, high: float, qtype: QType, residual:
     return x + residual * step
 
 
+def test_a_first_batch_of_zeros_does_not_choose_the_factor() -> None:
+    x = torch.linspace(-1, 1, 101)
+    late = ranged(torch.zeros(5))
+    late(x)
+    assert late.factor == pytest.approx(ranged(x).factor)
+    assert late.factor > 0.5
+
+
 @settings(deadline=None, max_examples=150)
 @given(st.floats(-3, 3, width=16), st.sampled_from([2, 4, 8]), st.floats(0.3, 1.1))
 def test_gradient_of_the_factor_is_the_finite_difference(x: float, bits: int, a: float) -> None:

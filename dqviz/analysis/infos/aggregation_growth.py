@@ -65,6 +65,7 @@ def _sentence(slopes: dict[str, tuple[float, float]], key: str) -> str:
         return NOTHING
     label, mean, spread = max(known, key=lambda t: t[2])
     also = f" and its mean as n^{mean:.2f}" if np.isfinite(mean) else ""
-    text = f"At {key} the spread of {label} grows as n^{spread:.2f} with in-degree n{also}"
+    verb = "grows" if spread > 0 else "falls"
+    text = f"At {key} the spread of {label} {verb} as n^{spread:.2f} with in-degree n{also}"
     flat = min(known, key=lambda t: t[2])
     return f"{text}." if flat[0] == label else f"{text}; {flat[0]} grows least, n^{flat[2]:.2f}."

@@ -45,6 +45,6 @@ def _sentence(degree: Ints, nodes: Ints, ecdf: Floats) -> str:
     middle, top = int(degree[np.searchsorted(ecdf, 0.5)]), int(degree[-1])
     hubs = nodes[degree > 4 * max(middle, 1)].sum()
     isolated = int(nodes[0]) if degree[0] == 0 else 0
-    alone = f"; {count(isolated, 'node')} receive nothing" if isolated else ""
+    alone = f"; {count(isolated, 'node')} {'receives' if isolated == 1 else 'receive'} nothing" if isolated else ""
     return (f"Half of the {nodes.sum():,} nodes have an in-degree of {middle} or less, the largest hub has {top}; "
             f"{percent(hubs / nodes.sum())} of the nodes have more than four times the median{alone}.")  # fmt: skip

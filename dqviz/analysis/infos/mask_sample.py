@@ -38,15 +38,18 @@ def mask_sample(facts: Mapping[str, Any], p_min: float, p_max: float, seed: int 
     p = p_min + (p_max - p_min) * share[np.searchsorted(known, degree, side="right")]
     protected = np.random.default_rng(seed).random(len(p)) < p
     table = pd.DataFrame({"node": node, "degree": degree, "protection": p, "protected": protected})
-    sentence = NOTHING if not len(node) else (
-        f"In this draw {int(protected.sum())} of the {count(len(node), 'node')} shown are protected, with a mean "
-        f"in-degree of {_mean(degree[protected])} against {_mean(degree[~protected])} of the others; the next step "
-        "draws anew.")  # fmt: skip
     xy = np.asarray(sample.get("xy", []), dtype=np.float64).reshape(-1, 2)
     edges = np.asarray(sample.get("edges", []), dtype=np.int64).reshape(-1, 2)
     alt = "A piece of the graph; protected nodes filled and larger, the others light."
-    return MaskSample(sentence, alt, table, node, xy, edges, degree, p, protected)
+    return MaskSample(_sentence(degree, protected), alt, table, node, xy, edges, degree, p, protected)
 
 
-def _mean(degree: Array) -> str:
-    return f"{degree.mean():.1f}" if len(degree) else "none"
+def _sentence(degree: Ints, protected: Array) -> str:
+    if not len(degree):
+        return NOTHING
+    some = degree[protected]
+    if len(some) in (0, len(degree)):
+        return f"In this draw {'all' if len(some) else 'none'} of the {count(len(degree), 'node')} shown are protected."
+    return (f"In this draw {len(some)} of the {count(len(degree), 'node')} shown {'is' if len(some) == 1 else 'are'} "
+            f"protected, with a mean in-degree of {some.mean():.1f} against {degree[~protected].mean():.1f} of the "
+            "others; the next step draws anew.")  # fmt: skip

@@ -57,5 +57,7 @@ def _sentence(table: pd.DataFrame, left_out: int) -> str:
     text = f"Node {centre['node']} has an error of {number(float(centre['error_mean']))} and {state}"
     if others.empty:
         return f"{text}; no node sends to it."
-    return (f"{text}; {count(len(others), 'neighbour')} send to it{more}, with a mean error of "
-            f"{number(float(others['error_mean'].mean()))}, and {int(others['flip'].sum())} of them flip.")  # fmt: skip
+    flips = int(others["flip"].sum())
+    return (f"{text}; {count(len(others), 'neighbour')} {'sends' if len(others) == 1 else 'send'} to it{more}, with a "
+            f"mean error of {number(float(others['error_mean'].mean()))}, and {flips or 'none'} of them "
+            f"{'flips' if flips < 2 else 'flip'}.")  # fmt: skip

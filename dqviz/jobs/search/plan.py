@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dqviz.data import DATASETS
+from dqviz.data.splits import KEEP
 from dqviz.errors import BadInput
 from dqviz.jobs.search.space import part_of
 from dqviz.methods import METHODS
@@ -17,6 +18,8 @@ from dqviz.runs.presets import preset
 from dqviz.runs.tuned import FINAL_SEEDS, Cell, Key
 from dqviz.spec import FULL_PRECISION, RunSpec, bits_label, make_spec
 
+SEARCHED = {"lr", "weight_decay"}
+"""The optimizer's settings that every space has."""
 Settings = Mapping[str, Mapping[str, Any]]
 Ask = Callable[[], bool]
 """Shall the search stop?"""
@@ -105,17 +108,30 @@ def plans(dataset: str, archs: Sequence[str], methods: Sequence[str], bits: Sequ
 def plans_of(name: str, **budget: Any) -> list[Plan]:
     """The cells of a preset with the settings it gives them; one of a map from site to bits is not searched.
 
-    What was found before is left aside, and the optimizer's settings are always searched.
+    What was found before is left aside, and rate and decay of weights are always searched. Raises BadInput for a preset
+    of another profile than `paper`, or with two networks in one cell: one set of settings could not be right for both.
     """
-    return ordered([
+    cells = [
         Plan(spec.dataset, spec.arch, spec.method, spec.bits, given=given(spec), preset=name, **budget)
         for spec in preset(name, untuned=True).runs
-        if isinstance(spec.bits, int)
-    ])  # fmt: skip
+        if isinstance(spec.bits, int) and require_paper(name, spec)
+    ]
+    once: dict[tuple[str, Key], Plan] = {}
+    for plan in cells:
+        if once.setdefault((plan.dataset, plan.key), plan) != plan:
+            raise BadInput(f"Preset {name!r} cannot be searched: it has several networks of {plan.label}.")
+    return ordered(cells)
+
+
+def require_paper(name: str, spec: RunSpec) -> bool:
+    if spec.profile != "paper":
+        raise BadInput(f"Preset {name!r} cannot be searched: trials train profile paper, its runs {spec.profile}.")
+    return True
 
 
 def given(spec: RunSpec) -> Settings:
     found = {entry: getattr(spec, entry) for entry in ("dataset_settings", "arch_settings", "method_settings")}
+    found["optimizer"] = spec.optimizer.model_dump(exclude_defaults=True, exclude=SEARCHED)
     return {entry: settings for entry, settings in found.items() if settings}
 
 
@@ -133,6 +149,17 @@ def require(plan: Plan) -> None:
         registry[name]
     if not plan.seeds or min(plan.seeds) < FINAL_SEEDS or len(set(plan.seeds)) < len(plan.seeds):
         raise BadInput(f"Search seeds must be different numbers from {FINAL_SEEDS} on; those below are final seeds.")
+    require_fixed_split(plan)
     if plan.trials < 1:
         raise BadInput("A search needs at least one trial.")
     plan.spec({}, plan.seeds[0])
+
+
+def require_fixed_split(plan: Plan) -> None:
+    """Raises BadInput where each seed draws a split of its own: what a trial trains on, a final run is tested on."""
+    defaults = DATASETS[plan.dataset].settings.model_fields
+    own = plan.given.get("dataset_settings", {})
+    for name in ("fold", "split_seed"):
+        if name in defaults and own.get(name, defaults[name].default) == KEEP:
+            raise BadInput(f"Settings of {plan.dataset} cannot be searched: its split follows the run's seed "
+                           f"({name} -1), so trials would see labels that final runs are tested on.")  # fmt: skip
