@@ -20,13 +20,14 @@ from dqviz.runs.reproducing import LATENCY, Reproduction
 INTRODUCTION = f"""
 Written by `make reproduce-lowbit` (`dqviz reproduce --table lowbit`) from the ledger.
 
-Protocol, the same for every method: the data set's public split; the model of the best validation accuracy, ties to the
-lower validation loss; the test split read once a run, with that model; mean and standard deviation over at least 10
-seeds, {MORE_SEEDS} where the standard deviation exceeds {100 * WIDE:g} points; an architecture has the same layers and
-widths with every method. Settings are those that `dqviz search` has found by validation accuracy alone, on seeds that
-no final run has; `dqviz/training/settings` holds them with the trials of each cell, which are not the same for all. A
-cell that was not searched has the preset's settings. Methods that quantize in training may choose whether each row of
-features is divided by its sum or left at 0 and 1, and whether quantizers come on after a part of the epochs.
+Protocol, the same for every method: the data set's public split; the model of the best validation accuracy, ties to
+the lower validation loss; the test split read once a run, with that model; mean and standard deviation over at least
+10 seeds, {MORE_SEEDS} where the standard deviation exceeds {100 * WIDE:g} points; an architecture has the same layers
+and widths with every method. Settings are those that `dqviz search` has found by validation accuracy alone, on seeds
+that no final run has; `dqviz/training/settings` holds them with the trials of each cell, which are not the same for
+all. A cell of 0 trials has the preset's settings: that it is worse may be theirs. Methods that quantize in training
+may choose whether each row of features is divided by its sum or left at 0 and 1, and whether quantizers come on after
+a part of the epochs.
 
 Bits: what was asked for. Feature bits: mean bits of a quantized feature between the layers. Tensor bits: mean bits of a
 value over all sites of the profile `paper` (inputs, weights, products, edge coefficients, messages, aggregates, layer
@@ -43,7 +44,7 @@ Published figures stand under other protocols, so they are no yardstick to the d
 A claim about accuracy fails where our 95 % interval lies below the reported mean; a claim about the loss against full
 precision fails where the paired interval lies above the reported loss.
 """
-CELLS = ("", "method", "bits", "ours", "n", "feature bits", "tensor bits", "model kB", "features kB",
+CELLS = ("", "method", "bits", "ours", "n", "trials", "feature bits", "tensor bits", "model kB", "features kB",
          "latency ms (`integer`)", "published", "otherwise", "against Degree-Quant", "seconds")  # fmt: skip
 CLAIMS = ("", "method", "bits", "ours", "published", "authors' code, our protocol", "accuracy", "lost here",
           "loss reported", "loss")  # fmt: skip
@@ -92,7 +93,7 @@ def document(tables: Sequence[MadeLowBit], where: str = "") -> str:
 def section(made: MadeLowBit) -> str:
     part, lines = made.part, made.info.lines
     text = [*standing(part), made.info.sentence, "### Cells",
-            table(CELLS, [cells_of(line, part.learns(line.result.key)) for line in lines]),
+            table(CELLS, [cells_of(line, part) for line in lines]),
             *untimed_cells(made.untimed)]  # fmt: skip
     claimed = [line for line in lines if line.loss or (line.result.reported and line.who.method != "fp32")]
     if claimed:
@@ -112,12 +113,12 @@ def untimed_cells(untimed: Mapping[Key, str]) -> list[str]:
     return ["No latency:", "\n".join(lines)] if lines else []
 
 
-def cells_of(line: LowBitLine, learns: bool) -> list[str]:
-    """A line of the table; `learns`: the search chose learned steps."""
+def cells_of(line: LowBitLine, part: Reproduction) -> list[str]:
+    """A line of the table."""
     one, known, costs = line.result, line.result.reported, line.costs
-    method = f"{method_label(line.who.method)}{', learned steps' if learns else ''}"
+    method = f"{method_label(line.who.method)}{', learned steps' if part.learns(one.key) else ''}"
     return [line.who.arch.upper(), method, width_of({"bits": line.who.bits}), spread(one.mean, one.std),
-            str(len(one.seeds)), places(costs["feature_bits"]), places(costs["tensor_bits"]),
+            str(len(one.seeds)), str(part.trials(one.key)), places(costs["feature_bits"]), places(costs["tensor_bits"]),
             places(costs["size_bytes"] / 1e3), places(costs["feature_bytes"] / 1e3),
             number(costs["latency_ms"]) if np.isfinite(costs["latency_ms"]) else "-",
             reported(known), (known.note if known else "") or NOTHING, against(line), f"{one.seconds:.0f}"]  # fmt: skip
@@ -132,7 +133,8 @@ def claims_of(line: LowBitLine) -> list[str]:
 
 def lost(loss: Loss) -> list[str]:
     """What is lost against full precision here, what was reported, and whether that holds."""
-    ours = f"{signed(loss.mean)} ({signed(loss.low)} to {signed(loss.high)})" if loss.pairs else NOTHING
+    inside = f" ({signed(loss.low)} to {signed(loss.high)})" if np.isfinite(loss.low) else ""
+    ours = f"{signed(loss.mean)}{inside}" if loss.pairs else NOTHING
     return [ours, f"{signed(loss.reported)} [{MARKS[loss.mark]}]", loss.verdict]
 
 
@@ -171,7 +173,7 @@ def against(line: LowBitLine) -> str:
         return NOTHING
     arch = one.baseline.rpartition(", ")[2]
     other = "" if arch == line.who.arch.upper() else f", Degree-Quant on {arch}"
-    inside = f"{signed(one.low)} to {signed(one.high)}, " if one.pairs > 1 else ""
+    inside = f"{signed(one.low)} to {signed(one.high)}, " if np.isfinite(one.low) else ""
     return f"{signed(one.mean)} ({inside}{one.pairs} pairs{other}): {called(one)}"
 
 

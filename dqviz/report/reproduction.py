@@ -33,8 +33,10 @@ Ours: mean and standard deviation of test accuracy in per cent over the seeds, w
 authors' published logs, [E] read in an excerpt, [M] reported (unverified): not read in the paper itself. The
 difference is ours minus the reported mean, in points. A claim about two methods holds when the paired interval over
 seeds lies on the reported side of 0; a claim against full precision fails when all of the interval loses more than was
-reported. Seconds are the wall time of all seeds of a cell, one thread a run."""
-TABLE = ("", "method", "bits", "ours", "95 % interval", "n", "reported", "difference", "verdict", "seconds")
+reported. Seconds are the wall time of all seeds of a cell, one thread a run. Trials: how many chose the
+settings of the cell; 0 where they are the preset's.
+"""
+TABLE = ("", "method", "bits", "ours", "95 % interval", "n", "trials", "reported", "difference", "verdict", "seconds")
 CLAIMS = ("", "bits", "baseline", "ours", "95 % interval", "pairs", "reported", "verdict")
 LEFT = ("", "method", "bits", "verdict", "baseline", "otherwise", "against Degree-Quant", "accuracy", "loss")
 
@@ -65,7 +67,7 @@ def document(tables: Sequence[Made], where: str = "") -> str:
 def section(made: Made) -> str:
     part = made.part
     lines = [*standing(part), "### Cells",
-             table(TABLE, [cells_of(one, part.learns(one.key)) for one in made.results])]  # fmt: skip
+             table(TABLE, [cells_of(one, part) for one in made.results])]  # fmt: skip
     found = claims(part.rows)
     if found:
         lines += ["### Degree-Quant against the baselines", table(CLAIMS, [claim_cells(one) for one in found])]
@@ -112,14 +114,15 @@ def asking(made: Made) -> list[str]:
     return [f"{why} These cells ask for {MORE_SEEDS} seeds: {command}."]
 
 
-def cells_of(one: Result, learns: bool) -> list[str]:
-    """A line of the table; `learns`: the search chose learned steps, which the published method does not have."""
+def cells_of(one: Result, part: Reproduction) -> list[str]:
+    """A line of the table; it says where the search chose learned steps, which the published method does not have."""
     _, arch, method, bits = one.key
     known = one.reported
     reported = f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]" if known else "–"
-    method = f"{method_label(method)}, learned steps" if learns else method_label(method)
+    method = f"{method_label(method)}, learned steps" if part.learns(one.key) else method_label(method)
     return [arch.upper(), method, width_of({"bits": bits}), spread(one.mean, one.std), span(one.low, one.high),
-            str(len(one.seeds)), reported, signed(one.difference), one.verdict, f"{one.seconds:.0f}"]  # fmt: skip
+            str(len(one.seeds)), str(part.trials(one.key)), reported, signed(one.difference), one.verdict,
+            f"{one.seconds:.0f}"]  # fmt: skip
 
 
 def claim_cells(one: Claim) -> list[str]:

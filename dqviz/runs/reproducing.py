@@ -87,6 +87,10 @@ class Reproduction:
         known = cells(self.dataset)
         return {key: known[key[1:]] for key in self.specs if key[1:] in known}
 
+    def trials(self, key: Key) -> int:
+        """How many trials chose the settings of a cell; 0 where they are the preset's."""
+        return self.searched[key].found.trials if key in self.searched else 0
+
     @property
     def notes(self) -> list[str]:
         """What the runs say of their data set, each sentence once: a subset, for example."""

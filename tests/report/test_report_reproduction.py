@@ -20,6 +20,7 @@ from dqviz.runs import reproducing
 from dqviz.runs import store as store_of_runs
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.reproducing import Reproduction, table, train_command
+from dqviz.runs.tuned import cells
 from dqviz.spec import Study, make_spec
 
 
@@ -115,7 +116,7 @@ def test_an_empty_ledger_names_every_cell(home: Path) -> None:
     text = document([Made.of(part)])
     assert "**Incomplete.** Of 6 runs, these are missing:" in text
     assert "- GCN Degree-Quant INT4: 0 of 2 seeds (2 not started)" in text
-    assert "| GCN | FP32 | FP32 | – | – | 0 | – | – | not run | 0 |" in text
+    assert "| GCN | FP32 | FP32 | – | – | 0 | 0 | – | – | not run | 0 |" in text
     assert "the test split read once a run" in text
 
 
@@ -200,3 +201,10 @@ def test_the_file_in_docs_keeps_the_tables_that_were_not_named(
 
 def test_presets_of_tables_begin_alike() -> None:
     assert {"cora", "citeseer", "pubmed", "reddit-binary"} <= set(reproducing.tables())
+
+
+def test_a_cell_tells_its_trials() -> None:
+    part = Reproduction.of("cora", table("cora"), [])
+    key = ("cora", "gcn", "dq", 8)
+    assert part.trials(key) == cells("cora")[key[1:]].found.trials > 0
+    assert part.trials(("cora", "gcn", "a2q", 8)) == 0
