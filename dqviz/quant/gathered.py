@@ -59,6 +59,7 @@ class Routes:
     source: Tensor
     back_ptr: Tensor
     target: Tensor
+    sent: Tensor  # [num_nodes]: how often each row is
     owner: Tensor  # kept alive, so that its address stays a valid cache key
 
 
@@ -74,7 +75,8 @@ def routes_of(edge_index: Tensor, num_nodes: int) -> Routes:
 def routes(edge_index: Tensor, num_nodes: int) -> Routes:
     source, target = edge_index
     by_target, by_source = (torch.argsort(end, stable=True) for end in (target, source))
-    return Routes(pointers(target, num_nodes), source[by_target], pointers(source, num_nodes), target[by_source],
+    back_ptr = pointers(source, num_nodes)
+    return Routes(pointers(target, num_nodes), source[by_target], back_ptr, target[by_source], back_ptr.diff(),
                   edge_index)  # fmt: skip
 
 

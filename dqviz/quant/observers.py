@@ -14,7 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dqviz.quant.passes import Protected, beyond, look
+from dqviz.quant import copied
+from dqviz.quant.passes import Protected, Seen, beyond, look
 
 MOMENTUM = 0.01
 PERCENTILE = {8: 0.001, 4: 0.01}
@@ -24,6 +25,9 @@ PERCENTILE = {8: 0.001, 4: 0.01}
 def percentile_of(bits: int) -> float:
     """p of the percentile observer: 0.001 from 8 bits up, 0.01 below."""
     return PERCENTILE[8] if bits >= 8 else PERCENTILE[4]
+
+
+Range = tuple[float, float]
 
 
 class Observer(nn.Module):
@@ -44,17 +48,20 @@ class Observer(nn.Module):
         return min(old[0], new[0]), max(old[1], new[1])
 
     @torch.no_grad()
-    def observe(self, x: Tensor, protected: Protected | None = None) -> None:
-        """Takes the values x (any shape) of one step into the range; protected ones count as 0."""
+    def observe(self, x: Tensor, protected: Protected | None = None, copies: Tensor | None = None) -> None:
+        """Takes the values x (any shape) of one step into the range; protected ones count as 0.
+
+        `copies` [rows] int64: how many values each of x's stands for, by row; without it one each.
+        """
         if x.numel():
             old = self.range() if self.seen.item() else None
-            new = self.merged(old, x, protected)
+            new = self.merged(old, x, protected, copies)
             if new != old:
                 self.keep(new)
 
-    def merged(self, old: tuple[float, float] | None, x: Tensor, protected: Protected | None) -> tuple[float, float]:
+    def merged(self, old: Range | None, x: Tensor, protected: Protected | None, copies: Tensor | None = None) -> Range:
         """The range after a step; `old` is None in the first."""
-        seen = look(x, protected, 0.0, 0.0)
+        seen = looked(x, protected, copies, 0.0, 0.0)
         new = seen.low, seen.high
         return new if old is None else self.merge(old, new)
 
@@ -94,16 +101,28 @@ class Percentile(Observer):
         """k: how many values are clipped at each end, plus one."""
         return max(1, int(self.share * nonzero))
 
-    def merged(self, old: tuple[float, float] | None, x: Tensor, protected: Protected | None) -> tuple[float, float]:
+    def merged(self, old: Range | None, x: Tensor, protected: Protected | None, copies: Tensor | None = None) -> Range:
         """A k-th value can only widen the range where k values lie beyond the old end: only those are searched."""
         lo, hi = old or (0.0, 0.0)
-        seen = look(x, protected, lo, hi)
+        seen = looked(x, protected, copies, lo, hi)
         k = self.rank(seen.nonzero)
+
+        def end(extreme: float, old: float, count: int, upper: bool) -> float:
+            if k == 1:
+                return extreme
+            if copies is not None:
+                return copied.beyond(x, protected, copies, old, k, upper)
+            return beyond(x, protected, old, k, count, upper)
+
         if seen.low < lo and seen.below >= k:
-            lo = seen.low if k == 1 else beyond(x, protected, lo, k, seen.below, upper=False)
+            lo = end(seen.low, lo, seen.below, upper=False)
         if seen.high > hi and seen.above >= k:
-            hi = seen.high if k == 1 else beyond(x, protected, hi, k, seen.above, upper=True)
+            hi = end(seen.high, hi, seen.above, upper=True)
         return lo, hi
+
+
+def looked(x: Tensor, protected: Protected | None, copies: Tensor | None, lo: float, hi: float) -> Seen:
+    return look(x, protected, lo, hi) if copies is None else copied.look(x, protected, copies, lo, hi)
 
 
 def make_observer(name: str, bits: int, momentum: float = MOMENTUM, percentile: float = 0.0) -> Observer:

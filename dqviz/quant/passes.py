@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dqviz.quant.extension import built_library
 
-VERSION = 2
+VERSION = 3
 
 
 class Protected(NamedTuple):
@@ -71,6 +71,20 @@ def look(x: Tensor, protected: Protected | None, lo: float, hi: float) -> Seen:
         return Seen(low, high, 0, 0, 0)
     counts = (torch.count_nonzero(part).item() for part in (values, values < lo, values > hi))
     return Seen(low, high, *map(int, counts))
+
+
+def counts(x: Tensor, protected: Protected | None, copies: Tensor, lo: float, hi: float) -> tuple[int, int, int]:
+    """How many values x [rows, ...] are not 0, below lo, above hi, with row i `copies[i]` times (int64)."""
+    if in_c(x, protected) and (protected is None or protected.ptr is None) and copies.is_contiguous():
+        found = (c_int64 * 3)()
+        rows = None if protected is None else protected.rows.data_ptr()
+        columns = x.numel() // max(copies.numel(), 1)
+        values = _Values(x.data_ptr(), rows, None, copies.numel(), columns)
+        library().dqviz_counts(byref(values), copies.data_ptr(), lo, hi, found)
+        return found[0], found[1], found[2]
+    flat = shown(x, protected).reshape(copies.numel(), -1)
+    nonzero, below, above = (int((part.sum(1) * copies).sum()) for part in (flat != 0, flat < lo, flat > hi))
+    return nonzero, below, above
 
 
 def beyond(x: Tensor, protected: Protected | None, end: float, k: int, count: int, upper: bool) -> float:
@@ -205,6 +219,8 @@ def library() -> Any:
     loaded.dqviz_look.argtypes, loaded.dqviz_look.restype = [values, c_float, c_float, POINTER(_Seen)], None
     loaded.dqviz_beyond.argtypes = [values, c_float, c_float, c_int64, c_void_p]
     loaded.dqviz_beyond.restype = c_float
+    loaded.dqviz_counts.argtypes = [values, c_void_p, c_float, c_float, c_void_p]
+    loaded.dqviz_counts.restype = None
     loaded.dqviz_fake.argtypes = [values, c_void_p, c_float, c_float, c_float, c_float]
     loaded.dqviz_fake.restype = None
     loaded.dqviz_learned.argtypes = [values, c_void_p, c_void_p, c_float, c_float, c_float, c_void_p]

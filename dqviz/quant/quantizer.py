@@ -34,7 +34,8 @@ class Quantizer(nn.Module):
     `own_rows`, `own_columns`: rows, or the last axis, have grids of their own (`grid`); `qparams` then only tells what
     they are like on the whole. `only_clipped`: names of own parameters that move only where values are clipped.
     `edges` [2, rows]: both ends of the edge of each row, set before each pass where coefficients of edges are
-    quantized.
+    quantized. `copies` [rows] int64: how many messages each row stands for, set likewise where rows of nodes are
+    quantized in their place.
     """
 
     own_rows = False
@@ -53,6 +54,7 @@ class Quantizer(nn.Module):
         self.asked = qtype.bits
         self.recorder: Recorder | None = None
         self.edges: Tensor | None = None
+        self.copies: Tensor | None = None
 
     def fit(self, channels: int) -> None:
         """Told once, before any value comes, how many columns the site has."""
@@ -112,7 +114,11 @@ class Quantizer(nn.Module):
 
     def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
         """Takes the values of one step into the range. `ptr` [rows + 1]: where rows begin when x are those of a CSR."""
-        self.observer.observe(x, protected)
+        self.observer.observe(x, protected, self.copies_of(x, ptr))
+
+    def copies_of(self, x: Tensor, ptr: Tensor | None) -> Tensor | None:
+        """`copies` by row of x, or by value of CSR rows."""
+        return self.copies if self.copies is None or ptr is None else self.copies.repeat_interleave(ptr.diff())
 
     def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:
         """x^, protected rows as they are."""

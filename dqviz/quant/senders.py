@@ -16,7 +16,9 @@ from dqviz.quant.where import Site, Where
 
 
 class GatherSites(Sites):
-    """SAGE: the message is the source row, so quantizing nodes once equals quantizing every edge.
+    """SAGE: the message is the source row, so quantizing nodes once gives what quantizing every edge does.
+
+    Ranges are those of the messages: a row counts as often as it is sent.
 
     The layer is shown rows without content and no edges, and its mean is replaced by that of `dqviz.quant.gathered`:
     no row of an edge is made, CSR rows stay CSR. With a codebook the layer does it: a zero's codeword need not be 0.
@@ -46,6 +48,8 @@ class GatherSites(Sites):
         self.sent = None
         if self.book is not None:
             return {**kwargs, "x": (self.shown(source), target)}
+        if self.profile == "paper" and self.edges is not None:
+            self.message.copies = gathered.routes_of(self.edges, source.size(0)).sent
         self.sent = source if self.profile == "integer" else self.message(source, self.shield.rows)
         return {**kwargs, "x": (torch.zeros(source.size(0), 1), None)}
 

@@ -30,7 +30,7 @@ typedef struct {
     int64_t nonzero, below, above;
 } Seen;
 
-EXPORT int32_t dqviz_passes_version(void) { return 2; }
+EXPORT int32_t dqviz_passes_version(void) { return 3; }
 
 static int64_t offset(const Values *v, int64_t row) { return v->ptr ? v->ptr[row] : row * v->columns; }
 
@@ -103,6 +103,26 @@ EXPORT void dqviz_look(const Values *v, float lo, float hi, Seen *seen) {
     }
     if (unordered)
         seen->low = seen->high = NAN;
+}
+
+FAST static void count_row(const float *restrict x, int64_t n, float lo, float hi, int64_t often, int64_t *out) {
+    int32_t nonzero = 0, below = 0, above = 0;
+    for (int64_t i = 0; i < n; i++) {
+        nonzero += x[i] != 0;
+        below += x[i] < lo;
+        above += x[i] > hi;
+    }
+    out[0] += often * nonzero;
+    out[1] += often * below;
+    out[2] += often * above;
+}
+
+/* How many values are not 0, below lo, above hi, where row i counts copies[i] times; protected rows do not count. */
+EXPORT void dqviz_counts(const Values *v, const int64_t *copies, float lo, float hi, int64_t *out) {
+    out[0] = out[1] = out[2] = 0;
+    for (int64_t row = 0; row < v->num_rows; row++)
+        if (copies[row] && !(v->rows && v->rows[row]))
+            count_row(v->x + row * v->columns, v->columns, lo, hi, copies[row], out);
 }
 
 /* The k-th smallest (k from 1) of n values, which are moved about (Hoare's selection, median of three). */
