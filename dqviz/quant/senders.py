@@ -18,7 +18,7 @@ from dqviz.quant.where import Site, Where
 class GatherSites(Sites):
     """SAGE: the message is the source row, so quantizing nodes once gives what quantizing every edge does.
 
-    Ranges are those of the messages: a row counts as often as it is sent.
+    Ranges are those of the messages: a row counts as often as it is sent, in profile `integer` once more for itself.
 
     The layer is shown rows without content and no edges, and its mean is replaced by that of `dqviz.quant.gathered`:
     no row of an edge is made, CSR rows stay CSR. With a codebook the layer does it: a zero's codeword need not be 0.
@@ -41,7 +41,9 @@ class GatherSites(Sites):
             conv.register_forward_pre_hook(self.on_input)
 
     def on_input(self, conv: nn.Module, inputs: Any) -> Any:
-        return (self.message(inputs[0], self.shield.rows), *inputs[1:])
+        x, edge_index, *rest = inputs
+        self.message.copies = gathered.routes_of(edge_index, x.size(0)).sent + 1
+        return (self.message(x, self.shield.rows), edge_index, *rest)
 
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         source, target = kwargs["x"]
