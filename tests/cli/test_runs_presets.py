@@ -17,7 +17,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
 @pytest.mark.parametrize(
     ("name", "runs"),
     [
-        ("cora-quick", 30),
+        ("cora-quick", 75),
         ("dq-cora", 390),
         ("dq-citeseer", 390),
         ("dq-pubmed", 390),
