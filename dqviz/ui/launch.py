@@ -49,7 +49,7 @@ def choose_preset() -> str:
     titles = preset_titles()
     ordered = [*FIRST, *(name for name in titles if name not in FIRST)]
     options = {OWN: ""} | {titles[name]: name for name in ordered}
-    return options[st.pills("Start from", list(options), default=OWN, required=True, key="preset")]
+    return options[st.pills("Start from", list(options), default=OWN, required=True, key="preset", wrap=True)]
 
 
 def plan_preset(name: str) -> Plan:

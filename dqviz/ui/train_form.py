@@ -33,7 +33,7 @@ def own_draft() -> Draft:
     archs = _many("Architectures", "archs", known().rows("arch"), ["gcn"])
     methods = _many("Methods", "methods", known().rows("method"), ["fp32", "qat", "dq"])
     bits = st.pills("Bits", OFFERED_BITS, selection_mode="multi", default=[8, 4], key="bits",
-                    format_func=lambda width: f"INT{width}", help="FP32 ignores them.")  # fmt: skip
+                    format_func=lambda width: f"INT{width}", help="FP32 ignores them.", wrap=True)  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
         seeds = st.number_input("Seeds", value=2, step=1, key="seeds", help=TERMS["seeds"])
         epochs = st.number_input("Epochs", value=200, step=10, key="epochs")
@@ -52,7 +52,7 @@ def _many(label: str, key: str, rows: Sequence[Row], default: Sequence[str]) -> 
     labels = {row.name: str(row.facts.get("label", row.name)) for row in rows}
     summaries = "  \n".join(f"**{row.name}**: {row.summary}" for row in rows)
     return list(st.pills(label, names, selection_mode="multi", default=[name for name in default if name in names],
-                         format_func=lambda name: labels[name], key=key, help=summaries))  # fmt: skip
+                         format_func=lambda name: labels[name], key=key, help=summaries, wrap=True))  # fmt: skip
 
 
 def _advanced(chosen: Mapping[str, Sequence[str]]) -> tuple[dict[str, dict[str, Scalar]], dict[str, Scalar]]:
