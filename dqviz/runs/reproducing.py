@@ -51,10 +51,15 @@ class Reproduction:
 
     @classmethod
     def of(cls, dataset: str, study: Study, runs: Iterable[RunRow], kind: str = DEGREE_QUANT) -> Reproduction:
-        """`runs`: all there are; those with other settings, and of search seeds, are left out."""
-        wanted = {spec.configuration for spec in study.runs}
-        mine = (run for run in runs if isinstance(run.spec, RunSpec) and run.seed < FINAL_SEEDS)
-        return cls(dataset, study, tuple(run for run in mine if run.configuration in wanted), kind)
+        """`runs`: all there are; those with other settings, and of search seeds, are left out.
+
+        They come in the order of the study's cells and their seeds, whichever machine trained them first.
+        """
+        known = dict.fromkeys(spec.configuration for spec in study.runs)
+        place = {configuration: at for at, configuration in enumerate(known)}
+        trainings = (run for run in runs if isinstance(run.spec, RunSpec) and run.seed < FINAL_SEEDS)
+        mine = (run for run in trainings if run.configuration in place)
+        return cls(dataset, study, tuple(sorted(mine, key=lambda run: (place[run.configuration], run.seed))), kind)
 
     @property
     def preset(self) -> str:

@@ -120,6 +120,13 @@ def test_an_empty_ledger_names_every_cell(home: Path) -> None:
     assert "the test split read once a run" in text
 
 
+def test_runs_come_in_the_order_of_their_cells(home: Path) -> None:
+    ledger = Ledger()
+    ledger.submit(Study(name="backwards", runs=tuple(reversed(tiny().runs))))
+    part = Reproduction.of("karate", tiny(), ledger.runs())
+    assert [run.run_id for run in part.runs] == [spec.digest for spec in tiny().runs]
+
+
 def test_runs_of_other_settings_and_of_search_seeds_are_left_out(home: Path) -> None:
     ledger = Ledger()
     spec = tiny().runs[0]
