@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_runs_come_in_the_order_of_their_cells(home: Path) -> None:
     ledger = Ledger()
     ledger.submit(Study(name="backwards", runs=tuple(reversed(tiny().runs))))
     part = Reproduction.of("karate", tiny(), ledger.runs())
-    assert [run.run_id for run in part.runs] == [spec.digest for spec in tiny().runs]
+    assert [(run.method, run.seed) for run in part.runs] == list(product(["fp32", "qat", "dq"], [0, 1]))
 
 
 def test_runs_of_other_settings_and_of_search_seeds_are_left_out(home: Path) -> None:
