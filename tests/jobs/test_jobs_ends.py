@@ -45,7 +45,7 @@ def test_a_diverging_run_fails_with_one_sentence(home: Path, method: str) -> Non
         ({"arch": "mlp"}, "gat, gcn, gin, sage"),
         ({"method": "none"}, ", ".join(sorted(METHODS.names()))),
         ({"method_settings": {"p_min": 0.9}}, "p_min must not be above p_max"),
-        ({"bits": {"mesage": 4}}, "mesage"),
+        ({"bits": {"9/message": 4}}, "9/message"),
     ],
 )
 def test_what_the_registries_do_not_know_fails_with_the_choices(home: Path, values: dict, words: str) -> None:
