@@ -77,9 +77,10 @@ def asked(datasets: str, kind: str) -> dict[str, Study]:
 def begun(kind: str, found: Sequence[Made], ledger: Ledger) -> Sequence[Made]:
     """`found`, and before or after it each other table that has a finished run, in the order of their names."""
     named = {made.part.dataset: made for made in found}
-    others = {dataset: table(dataset, kind) for dataset in tables(kind) if dataset not in named}
+    order = tables(kind)
+    others = {dataset: table(dataset, kind) for dataset in order if dataset not in named}
     some = [made for made in gathered(others, ledger, kind) if any(run.state == "finished" for run in made.part.runs)]
-    return sorted([*found, *some], key=lambda made: tables(kind).index(made.part.dataset))
+    return sorted([*found, *some], key=lambda made: order.index(made.part.dataset))
 
 
 def run(studies: dict[str, Study], ledger: Ledger, missing: bool) -> None:

@@ -111,22 +111,20 @@ def plans_of(name: str, **budget: Any) -> list[Plan]:
     What was found before is left aside, and rate and decay of weights are always searched. Raises BadInput for a preset
     of another profile than `paper`, or with two networks in one cell: one set of settings could not be right for both.
     """
+    runs = preset(name, untuned=True).runs
+    other = next((spec.profile for spec in runs if spec.profile != "paper"), None)
+    if other:
+        raise BadInput(f"Preset {name!r} cannot be searched: trials train profile paper, its runs {other}.")
     cells = [
         Plan(spec.dataset, spec.arch, spec.method, spec.bits, given=given(spec), preset=name, **budget)
-        for spec in preset(name, untuned=True).runs
-        if isinstance(spec.bits, int) and require_paper(name, spec)
+        for spec in runs
+        if isinstance(spec.bits, int)
     ]
     once: dict[tuple[str, Key], Plan] = {}
     for plan in cells:
         if once.setdefault((plan.dataset, plan.key), plan) != plan:
             raise BadInput(f"Preset {name!r} cannot be searched: it has several networks of {plan.label}.")
     return ordered(cells)
-
-
-def require_paper(name: str, spec: RunSpec) -> bool:
-    if spec.profile != "paper":
-        raise BadInput(f"Preset {name!r} cannot be searched: trials train profile paper, its runs {spec.profile}.")
-    return True
 
 
 def given(spec: RunSpec) -> Settings:
