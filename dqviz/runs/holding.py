@@ -66,9 +66,14 @@ def end(
     summary: dict[str, Any] | None = None,
     peak_bytes: int | None = None,
 ) -> str:
-    """Writes how the attempt ended; an interruption of a run that was to be cancelled is a cancel."""
-    if state == "interrupted" and connection.execute(select(runs.c.cancel).where(_held(held))).scalar():
-        state, error = "cancelled", None
+    """Writes how the attempt ended, and returns it: an interruption of a run that was to be cancelled is a cancel, a
+    cancel that was withdrawn too late for the job to see is an interruption, which is retried from its checkpoint."""
+    if state in ("interrupted", "cancelled"):
+        asked = connection.execute(select(runs.c.cancel).where(_held(held))).scalar()
+        if asked and state == "interrupted":
+            state, error = "cancelled", None
+        elif asked is not None and not asked and state == "cancelled":
+            state, error = "interrupted", "It was cancelled, then asked for again."
     text = None if summary is None else plain.dumps(summary)
     values: dict[str, Any] = {"state": state, "error": error, "summary": text, "ended_at": time.time()}
     if state != "interrupted":

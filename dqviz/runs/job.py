@@ -190,8 +190,7 @@ class Job:
         if isinstance(error, Terminated | KeyboardInterrupt):
             return self._ledger.interrupt(self.claim, "The job was told to stop by the system.", peak)
         if isinstance(error, Cancelled):
-            self._ledger.cancelled(self.claim, peak)
-            return "cancelled"
+            return self._ledger.cancelled(self.claim, peak)
         self._ledger.fail(self.claim, sentence(error, peak), peak)
         return "failed"
 

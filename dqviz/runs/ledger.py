@@ -183,10 +183,11 @@ class Ledger:
         with writing(self._engine) as connection:
             holding.end(connection, claim, "failed", error=message, peak_bytes=peak_bytes)
 
-    def cancelled(self, claim: Claim, peak_bytes: int | None = None) -> None:
-        """The run has stopped because it was asked to."""
+    def cancelled(self, claim: Claim, peak_bytes: int | None = None) -> str:
+        """The run has stopped because it was asked to; the new state: cancelled, or interrupted when it is wanted
+        again meanwhile."""
         with writing(self._engine) as connection:
-            holding.end(connection, claim, "cancelled", peak_bytes=peak_bytes)
+            return holding.end(connection, claim, "cancelled", peak_bytes=peak_bytes)
 
     def interrupt(self, claim: Claim, message: str, peak_bytes: int | None = None) -> str:
         """The process is gone; the new state: interrupted, or cancelled when a cancel had been asked for."""

@@ -22,8 +22,7 @@ def settle(ledger: Ledger, ended: Ended) -> str | None:
         return "finished"
     _sweep(claim)
     if claim.cancel:
-        ledger.cancelled(claim, ended.peak_bytes)
-        return "cancelled"
+        return ledger.cancelled(claim, ended.peak_bytes)
     if ended.killed_for_memory:
         peak = memory.in_words(ended.peak_bytes)
         ledger.fail(claim, f"out of memory: killed by the kernel, the job's peak was {peak}", ended.peak_bytes)

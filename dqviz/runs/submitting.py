@@ -52,6 +52,8 @@ def queue(connection: Connection, wanted: Iterable[tuple[str, RunSpec | MeasureS
     for run_id in specs:
         if states.get(run_id) in UNSUCCESSFUL:
             retry(connection, run_id)
+        elif states.get(run_id) == "running":
+            _withdraw_cancel(connection, run_id)
 
 
 def retry(connection: Connection, run_id: str) -> None:
@@ -92,6 +94,12 @@ def cancel_study(connection: Connection, study_id: str) -> int:
     )
     mine = select(membership.c.run_id).where(membership.c.study_id == study_id, ~wanted)
     return sum(cancel(connection, run_id) for run_id in connection.execute(mine).scalars().all())
+
+
+def _withdraw_cancel(connection: Connection, run_id: str) -> None:
+    """A run that was told to stop and has not yet is wanted again: it goes on, or is retried (`holding.end`)."""
+    stopping = (runs.c.run_id == run_id) & runs.c.cancel
+    connection.execute(update(runs).where(stopping).values(cancel=False, retries_left=AUTOMATIC_RETRIES))
 
 
 def state_of(connection: Connection, run_id: str) -> str:

@@ -70,6 +70,27 @@ def test_a_cancel_is_cooperative_then_sigterm(
     assert ledger.cancel(first.run_id) is False
 
 
+def test_a_study_started_again_while_its_run_still_stops_is_finished(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job sleeps through cancel and start, as one inside a long epoch does; whichever it sees, it is not lost."""
+    gate = tmp_path / "gate"
+    monkeypatch.setenv("FAKE_GATE", str(gate))
+    study_id = ledger.submit(study(1))
+    worker = Worker(ledger, "local", FAKE, retry_pause_s=0.0)
+    wait_until(lambda: ledger.runs()[0].epoch > 0, worker.step)
+    run_id = ledger.runs()[0].run_id
+    pid = pid_of(ledger, run_id)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    assert ledger.cancel_study(study_id) == 1
+    worker.step()
+    ledger.submit(study(1))
+    os.kill(pid, signal.SIGCONT)
+    gate.touch()
+    wait_until(lambda: ledger.run(run_id).state == "finished", worker.step)
+
+
 def test_a_stopped_job_that_was_cancelled_is_killed(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,31 @@ def test_a_cancel_that_meets_a_death_is_a_cancel(ledger: Ledger) -> None:
     assert ledger.run(claim.run_id).error is None
 
 
+@pytest.mark.parametrize("end", ["cancelled", "interrupt", "finish"])
+def test_a_study_cancelled_and_started_again_while_its_run_still_stops(ledger: Ledger, end: str) -> None:
+    claim = claimed(ledger)
+    study_id = ledger.submit(Study(name="again", runs=(claim.spec,)))
+    other = ledger.run(claim.run_id).study_ids
+    for mine in other:
+        ledger.cancel_study(mine)
+    assert ledger.cancel_asked(claim)
+    ledger.submit(Study(name="again", runs=(claim.spec,)))
+    assert not ledger.study(study_id).cancelled
+    assert ledger.beat(claim) is False
+    WRITES[end](ledger, claim)
+    if end == "finish":
+        assert ledger.run(claim.run_id).state == "finished"
+        return
+    assert ledger.run(claim.run_id).state == "interrupted"
+    assert [attempt["state"] for attempt in ledger.attempts(claim.run_id)] == ["interrupted"]
+    assert ledger.pending_retries() == [claim.key]
+    assert ledger.requeue(*claim.key)
+    again = ledger.claim("test", free=9)
+    assert again is not None
+    assert again.key == (claim.run_id, 2)
+    assert not again.cancel
+
+
 def test_a_measurement_is_alone(ledger: Ledger) -> None:
     target = claimed(ledger, seed=7)
     with pytest.raises(BadInput, match="is running; only a finished run can be measured"):
