@@ -81,6 +81,8 @@ class Column(StrEnum):
     DEGREE_LO = "degree_lo", "In-degree, from", "edges"
     DEGREE_HI = "degree_hi", "In-degree, to", "edges"
     NODES = "nodes", "Nodes"
+    SOURCE = "source", "Node that sends"
+    TARGET = "target", "Node that receives"
     LABEL = "label", "Class"
     SPLIT = "split", "Split"
     PREDICTION_TWIN = "prediction_twin", "Prediction, quantizers off"
@@ -197,6 +199,7 @@ TABLES["metrics"] = (C.EPOCH, C.LOSS_TRAIN, C.LOSS_VAL, C.ACCURACY_TRAIN, C.ACCU
 TABLES["sites"] = (C.EPOCH, *_WHERE, C.BITS, C.LO, C.HI, C.SCALE, C.ZERO_POINT)
 TABLES["nodes"] = (C.NODE, C.GRAPH, C.DEGREE, C.LABEL, C.SPLIT, C.PREDICTION_TWIN, C.PREDICTION,
                    C.PREDICTION_INTEGER, C.PROTECTION, C.PROTECTED_FREQUENCY)  # fmt: skip
+TABLES["edges"] = (C.SOURCE, C.TARGET)
 TABLES["degree"] = (*_WHERE, C.KIND, *_BIN, C.ERROR_MEAN, C.ERROR_LO, C.ERROR_HI, C.ERROR_Q25, C.ERROR_MEDIAN,
                     C.ERROR_Q75, C.MSE, C.MSE_ROUNDING, C.MSE_CLIPPING, C.SQNR_DB, C.RMSE_SCALE,
                     C.CLIPPED_SHARE)  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dqviz import analysis, plots, ui
 
 TERMS = ("relative error", "MSE", "SQNR", "rmse/scale", "local error", "accumulated error", "in-degree")
@@ -52,15 +54,16 @@ def smoothness() -> None:
 
 def worst() -> None:
     run = ui.choose_run(chosen)
-    info = analysis.worst_nodes(ui.read_table(run, "nodes"), site, 20, kind)
+    nodes = ui.read_table(run, "nodes")
+    info = analysis.worst_nodes(nodes, site, 20, kind)
     ui.show(plots.plot_worst_nodes(info), info, "worst-nodes", ("flip", "relative error"), tabled=False)
     ui.show_nodes(info.table)
-    neighbourhood(run, info.table["node"].tolist())
+    neighbourhood(run, nodes, info.table["node"].tolist())
 
 
-def neighbourhood(run: ui.RunRow, nodes: list[int]) -> None:
-    stored = ui.artifact(run, "neighbourhoods") or {}
-    info = analysis.neighbourhood(stored[ui.choose_node(stored, nodes)])
+def neighbourhood(run: ui.RunRow, nodes: Any, worst: list[int]) -> None:
+    node = ui.choose_node(run, worst, len(nodes))
+    info = analysis.neighbourhood(nodes, ui.read_table(run, "edges"), node, site, kind)
     ui.show(plots.plot_neighbourhood(info), info, "neighbourhood", ("flip", "in-degree"))
 
 

@@ -1,10 +1,9 @@
-"""The table of nodes: degree, class, split, predictions, protection; and the neighbourhoods of the worst of them."""
+"""The tables of nodes (degree, class, split, predictions, protection) and of the edges between them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 import torch
@@ -16,9 +15,6 @@ from dqviz.methods import Method
 from dqviz.quant.guard import Guard
 from dqviz.quant.scene import in_degree
 from dqviz.training.batches import Batch
-
-WORST = 20
-NEIGHBOURS = 60
 
 
 def split_names(task: Task, num_rows: int) -> np.ndarray[Any, Any]:
@@ -58,42 +54,9 @@ def node_table(
     return frame
 
 
-def neighbourhoods(nodes: pd.DataFrame, error: np.ndarray[Any, Any], edge_index: Tensor) -> dict[str, Any]:
-    """{node: its one-hop neighbourhood, laid out} for the nodes with the largest `error` [num_nodes]; {} without error.
-
-    Each holds nodes, edges (pairs of node ids), xy (-1..1), degree, error and flip of the nodes shown, the distance of
-    each from the centre, and how many neighbours were left out.
-    """
-    if not np.nan_to_num(error).any():
-        return {}
-    worst = np.argsort(-np.nan_to_num(error, nan=-1.0), kind="stable")[:WORST]
-    source, target = edge_index.numpy()
-    flips = (nodes[Column.PREDICTION] != nodes[Column.PREDICTION_TWIN]).to_numpy()
-    return {str(node): around(int(node), source, target, error, flips, nodes) for node in worst.tolist()}
-
-
-def around(
-    centre: int, source: np.ndarray[Any, Any], target: np.ndarray[Any, Any], error: np.ndarray[Any, Any],
-    flips: np.ndarray[Any, Any], nodes: pd.DataFrame,
-) -> dict[str, Any]:  # fmt: skip
-    """The senders to `centre` (largest errors first, at most 60) and the edges among those shown."""
-    senders = np.unique(source[(target == centre) & (source != centre)])
-    shown = senders[np.argsort(-np.nan_to_num(error[senders]), kind="stable")][:NEIGHBOURS]
-    ids = np.concatenate([[centre], shown])
-    inside = np.isin(source, ids) & np.isin(target, ids) & (source != target)
-    edges = np.stack([source[inside], target[inside]], axis=1)
-    drawn = nx.Graph()
-    drawn.add_nodes_from(ids.tolist())
-    drawn.add_edges_from(edges.tolist())
-    layout = nx.spring_layout(drawn, seed=0, iterations=30)
-    degree, label = nodes[Column.DEGREE].to_numpy(), nodes[Column.LABEL].to_numpy()
-    return {
-        "nodes": ids.tolist(),
-        "edges": edges.tolist(),
-        "xy": {str(n): [round(float(v), 4) for v in layout[n]] for n in ids.tolist()},
-        "degree": {str(n): int(degree[n]) for n in ids.tolist()},
-        "error": {str(n): None if np.isnan(error[n]) else round(float(error[n]), 5) for n in ids.tolist()},
-        "flip": {str(n): bool(flips[n]) for n in ids.tolist()},
-        "label": {str(n): int(label[n]) for n in ids.tolist()},
-        "left_out": int(senders.size - shown.size),
-    }
+def edge_table(edge_index: Tensor) -> pd.DataFrame:
+    """TABLES['edges'] of edge_index [2, num_edges] without self-loops, by target: what a node hears from is one run."""
+    source, target = edge_index.numpy().astype(np.int32)
+    order = np.lexsort((source, target))
+    order = order[source[order] != target[order]]
+    return pd.DataFrame({str(Column.SOURCE): source[order], str(Column.TARGET): target[order]})

@@ -17,7 +17,7 @@ from dqviz.jobs import network
 from dqviz.jobs.gradients import gradients
 from dqviz.jobs.integer_run import integer_run
 from dqviz.jobs.network import Network
-from dqviz.jobs.nodes import neighbourhoods, node_table
+from dqviz.jobs.nodes import edge_table, node_table
 from dqviz.jobs.provenance import provenance
 from dqviz.jobs.sizes import sizes
 from dqviz.jobs.smoothness import smoothness
@@ -80,7 +80,7 @@ def results(job: Job, spec: RunSpec, net: Network, trained: Trained) -> dict[str
     write(job, "gradients", gradients(net, spec.seed))
     job.staging.write_table("nodes", pd.concat([nodes, errors], axis=1))
     job.staging.write_json("integer", {"reason": as_integers.reason, "operations": as_integers.operations})
-    job.staging.write_json("neighbourhoods", neighbourhoods(nodes, errors[OUTPUT].to_numpy(), batch.edge_index))
+    write(job, "edges", edge_table(batch.edge_index))
     return {
         "val_accuracy": trained.best.accuracy,
         "val_loss": trained.best.loss,

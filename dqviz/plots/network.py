@@ -35,19 +35,31 @@ def plot_neighbourhood(info: Neighbourhood) -> go.Figure:
     """Colour is relative error; the centre is a diamond, nodes that flip carry a thick ring."""
     if not len(info.node):
         return empty(info.sentence, *AXES)
-    fig = _graph(info.xy, info.edges)
+    xy = _placed(len(info.node), info.edges)
+    fig = _graph(xy, info.edges)
     centre = np.arange(len(info.node)) == 0
     text = [f"node {n}<br>in-degree {d}, error {e:.4g}" for n, d, e in
             zip(info.node, info.degree, info.error, strict=True)]  # fmt: skip
     shown = np.nan_to_num(info.error)
     fig.add_scatter(
-        x=info.xy[:, 0], y=info.xy[:, 1], mode="markers", hovertext=text, hoverinfo="text", name="nodes",
+        x=xy[:, 0], y=xy[:, 1], mode="markers", hovertext=text, hoverinfo="text", name="nodes",
         marker={"size": np.where(centre, 20, 12), "symbol": np.where(centre, "diamond", "circle").tolist(),
                 "color": shown, "colorscale": "Cividis", "cmin": 0, "cmax": float(max(shown.max(), 1e-9)),
                 "colorbar": {"title": {"text": "Relative error (‖e‖ / ‖x‖)", "side": "right"}, "thickness": 12},
                 "line": {"width": np.where(info.flip, 3, 1), "color": _rings(info.flip)}},
     )  # fmt: skip
     return fig
+
+
+def _placed(count: int, edges: Array) -> Floats:
+    """A place for each of `count` nodes [count, 2]: linked ones near each other."""
+    import networkx as nx  # 0.2 s of import that pages without a graph need not pay
+
+    drawn = nx.Graph()
+    drawn.add_nodes_from(range(count))
+    drawn.add_edges_from(edges.tolist())
+    layout = nx.spring_layout(drawn, seed=0, iterations=30)
+    return np.array([layout[node] for node in range(count)])
 
 
 def _rings(flip: Array) -> list[str]:

@@ -24,7 +24,7 @@ DEMO_ID = "demo"
 BUDGET_BYTES = 2_000_000
 MODEL = "model.safetensors"
 # A second seed is there for its interval; charts that need one of these show the first seed of a group.
-OF_FIRST_SEED = ("nodes.parquet", "neighbourhoods.json", "histograms.parquet", "quantiles.parquet", "sites.parquet")
+OF_FIRST_SEED = ("nodes.parquet", "edges.parquet", "histograms.parquet", "quantiles.parquet", "sites.parquet")
 
 
 def read(folder: Path) -> tuple[StudyRow, list[RunRow]] | None:

@@ -54,7 +54,7 @@ from dqviz.ui.page import (
 from dqviz.ui.queue import choose_job, choose_own_study, refreshed, show_buttons, show_links, show_log, show_queue
 from dqviz.ui.select import Chosen, beside_full_precision, choose_run, choose_runs, choose_study
 from dqviz.ui.sliders import choose_probabilities, choose_sample_seed
-from dqviz.ui.store import artifact, defaults, live_metrics, read_table, store, study_runs, tables
+from dqviz.ui.store import defaults, live_metrics, read_table, store, study_runs, tables
 from dqviz.ui.table import show_table
 from dqviz.ui.timed import choose_graph, show_exactness, show_origin, show_paragraph
 from dqviz.ui.timing import about_timing, show_measure, timings, widest_timing, with_costs
@@ -69,7 +69,6 @@ __all__ = [
     "about_timing",
     "accuracy_figure",
     "accuracy_figures",
-    "artifact",
     "beside_full_precision",
     "choose_baseline",
     "choose_cost",

@@ -13,7 +13,7 @@ from dqviz.spec import FULL_PRECISION
 from dqviz.ui import names, pick
 from dqviz.ui.page import Nothing
 from dqviz.ui.select import Chosen, Grouping, full_precision, network
-from dqviz.ui.store import tables
+from dqviz.ui.store import have, tables
 from dqviz.ui.table import download_csv, headings
 
 FIRST_SITES = ("aggregate", "update", "feature", "input")  # METHODS.md 1.1: aggregation is the error source
@@ -127,15 +127,17 @@ def choose_split() -> str:
     return pick.pick_short("Nodes", "split", {"Test": "test", "Validation": "val", "Training": "train", "All": "all"})
 
 
-def choose_node(known: Mapping[str, object], worst: Sequence[int]) -> str:
-    """A node whose neighbourhood is kept, the worst at this site first."""
-    if not known:
-        raise Nothing("This run kept no neighbourhoods.", url="")
-    asked = st.session_state.get("node")
-    if asked is not None and asked not in known:
-        st.caption(f"No neighbourhood of node {asked} was kept: only those of the nodes that are worst at the output.")
-    order = [str(node) for node in worst if str(node) in known]
-    return pick.pick("Neighbourhood of node", "node", {node: node for node in dict.fromkeys([*order, *known])})
+def choose_node(run: RunRow, worst: Sequence[int], count: int) -> int:
+    """A node of the `count` of a run: one of the worst at this site, or the one that the address names."""
+    if not have([run], "edges"):
+        raise Nothing("This run was trained before edges were kept; runs started now show the neighbourhood of any "
+                      "node.", url="")  # fmt: skip
+    asked = str(st.session_state.get("node") or st.query_params.get("node", ""))
+    named = [int(asked)] if asked.isdecimal() and int(asked) < count else []
+    nodes = {str(node): node for node in (*worst, *named)}
+    if not nodes:
+        raise Nothing("No node has an error at this site.", url="")
+    return pick.pick("Neighbourhood of node", "node", nodes)
 
 
 def show_nodes(frame: pd.DataFrame, key: str = "worst") -> None:

@@ -63,11 +63,6 @@ def read_table(row: RunRow, name: str) -> pd.DataFrame:
     return _table(row.run_id, stamps([row], name)[row.run_id], name)
 
 
-def artifact(row: RunRow, name: str) -> Any:
-    """A JSON file of a run; None when the run has none of this name."""
-    return _json(row.run_id, stamps([row], name)[row.run_id], name)
-
-
 def have(rows: Sequence[RunRow], name: str) -> list[RunRow]:
     """The runs that left table `name` behind."""
     found = _having(tuple(stamps(rows, name).items()), name)
@@ -92,11 +87,6 @@ def stamps(rows: Sequence[RunRow], name: str) -> dict[str, str]:
 @st.cache_data(max_entries=MAX_TABLES, show_spinner=False)
 def _table(run_id: str, stamp: str, name: str) -> pd.DataFrame:  # noqa: ARG001 (stamp is part of the key)
     return store().table(run_id, name)
-
-
-@st.cache_data(max_entries=MAX_TABLES, show_spinner=False)
-def _json(run_id: str, stamp: str, name: str) -> Any:  # noqa: ARG001
-    return store().json(run_id, name) if store().has(run_id, name) else None
 
 
 @st.cache_data(max_entries=MAX_TABLES, show_spinner=False)

@@ -240,9 +240,10 @@ def latency_sweep() -> pd.DataFrame:
     return frame.assign(p10_ms=0.9 * frame["median_ms"], p90_ms=1.2 * frame["median_ms"], repeats=30)
 
 
-def piece() -> dict[str, Any]:
-    ids = [7, 3, 9, 12]
-    return {"nodes": ids, "edges": [[3, 7], [9, 7], [12, 7], [3, 9]], "left_out": 2,
-            "xy": {str(i): [0.1 * i, -0.05 * i] for i in ids}, "degree": {str(i): i for i in ids},
-            "error": {"7": 0.9, "3": 0.2, "9": None, "12": 0.4},
-            "flip": {"7": True, "3": False, "9": True, "12": False}, "label": {str(i): 1 for i in ids}}  # fmt: skip
+def neighbours() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of nodes and edges: 1, 2, 3 send to 0, and 1 to 2; 4 is alone. Node 2's error is not known."""
+    nodes = pd.DataFrame({
+        "node": range(5), "degree": [3, 0, 1, 0, 0], "prediction": [1, 0, 1, 0, 0], "prediction_twin": [0, 0, 0, 0, 0],
+        "0/update|accumulated": [0.9, 0.2, np.nan, 0.4, 0.1], "0/update|local": 0.5,
+    })  # fmt: skip
+    return nodes, pd.DataFrame({"source": [1, 2, 3, 1], "target": [0, 0, 0, 2]})

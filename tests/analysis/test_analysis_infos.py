@@ -425,17 +425,40 @@ def test_accuracy_against_bits(cost: str) -> None:
     assert "before bits were counted" in analysis.pareto(examples.rows(), cost).sentence
 
 
-def test_neighbourhood_counts() -> None:
-    info = analysis.neighbourhood(examples.piece())
-    assert info.edges.tolist() == [[1, 0], [2, 0], [3, 0], [1, 2]]
-    assert np.isnan(info.error[2])
-    assert "2 more are not drawn" in info.sentence
+def test_a_neighbourhood_by_hand() -> None:
+    nodes, edges = examples.neighbours()
+    info = analysis.neighbourhood(nodes, edges, 0, "0/update")
+    assert info.node.tolist() == [0, 3, 1, 2], "the centre, then the largest errors first; not known comes last"
+    assert sorted(info.edges.tolist()) == [[1, 0], [2, 0], [2, 3], [3, 0]]
+    assert info.degree.tolist() == [3, 0, 0, 1]
+    assert info.flip.tolist() == [True, False, False, True]
+    assert info.sentence == (
+        "Node 0 has an accumulated error at 0/update of 0.9 and flips; 3 neighbours send to it, with a mean error of "
+        "0.3, and 1 of them flips."
+    )
+    assert analysis.neighbourhood(nodes, edges, 0, "0/update", "local").error.tolist() == [0.5] * 4
 
 
-def test_one_neighbour_sends() -> None:
-    piece = examples.piece()
-    alone = {**piece, "nodes": piece["nodes"][:2], "left_out": 0}
-    assert "; 1 neighbour sends to it, with a mean error of" in analysis.neighbourhood(alone).sentence
+def test_a_neighbourhood_of_one_or_none() -> None:
+    nodes, edges = examples.neighbours()
+    one = analysis.neighbourhood(nodes, edges, 2, "0/update").sentence
+    assert "; 1 neighbour sends to it, with a mean error of 0.2, and none of them" in one
+    assert analysis.neighbourhood(nodes, edges, 4, "0/update").sentence.endswith("; no node sends to it.")
+    assert "of unknown size" in analysis.neighbourhood(nodes, edges, 2, "0/update").sentence
+    assert "of unknown size" in analysis.neighbourhood(nodes, edges, 0, "a site that was never traced").sentence
+
+
+def test_a_neighbourhood_leaves_out_what_would_not_be_seen() -> None:
+    size = 100
+    edges = pd.DataFrame({"source": range(size), "target": 0})
+    error = np.arange(size, dtype=float)
+    error[[0, 5]] = 1000.0, np.nan
+    nodes = pd.DataFrame({"node": range(size), "degree": 0, "prediction": 1, "prediction_twin": 0,
+                          "0/update|accumulated": error})  # fmt: skip
+    hub = analysis.neighbourhood(nodes, edges, 0, "0/update")
+    assert len(hub.node) == 61, "a self-loop makes no neighbour"
+    assert hub.node[:4].tolist() == [0, 99, 98, 97]
+    assert "(39 more are not drawn)" in hub.sentence
 
 
 def test_bits_by_degree_say_who_changes_them_and_which_way() -> None:
@@ -517,7 +540,7 @@ def empty_infos() -> dict[str, Info]:
         "held_memory": analysis.held_memory(no_latency),
         "one_site": analysis.one_site([]),
         "compare_table": analysis.compare_table([]), "paired_differences": analysis.paired_differences([], "FP32"),
-        "pareto": analysis.pareto([]), "neighbourhood": analysis.neighbourhood({}),
+        "pareto": analysis.pareto([]), "neighbourhood": analysis.neighbourhood(pd.DataFrame(), pd.DataFrame(), 0, KEY),
         "worst_nodes": analysis.worst_nodes(pd.DataFrame(), KEY),
     }  # fmt: skip
 

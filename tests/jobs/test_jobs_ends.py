@@ -14,7 +14,6 @@ import torch
 from jobs_runs import execute, row_of, spec, submitted
 
 from dqviz.jobs import network
-from dqviz.jobs.nodes import neighbourhoods
 from dqviz.jobs.train import output_error
 from dqviz.methods import METHODS
 from dqviz.runs import artifacts
@@ -99,20 +98,6 @@ def test_output_error_by_hand() -> None:
                          torch.tensor([[0.0, 4.0], [1.0, 0.0], [0.0, 0.0]]), batch)  # fmt: skip
     assert found[:2].tolist() == [0.75, 0.0]
     assert np.isnan(found[2]), "no signal, no relative error"
-
-
-def test_neighbourhoods_leave_out_what_would_not_be_seen() -> None:
-    import pandas as pd
-
-    size = 100
-    edges = torch.tensor([[i, 0] for i in range(1, size)]).t()
-    nodes = pd.DataFrame({"degree": [size - 1] + [0] * (size - 1), "label": 0, "prediction": 1, "prediction_twin": 0})
-    error = np.arange(size, dtype=float)
-    error[[0, 5]] = 1000.0, np.nan
-    hub = neighbourhoods(nodes, error, edges)["0"]
-    assert (len(hub["nodes"]), hub["left_out"]) == (61, 39)
-    assert hub["nodes"][1:4] == [99, 98, 97], "largest errors first"
-    assert hub["flip"]["0"] is True
 
 
 @pytest.mark.slow

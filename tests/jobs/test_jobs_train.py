@@ -67,7 +67,7 @@ def test_artifacts_are_verified_and_complete(run: Run, arch: str, method: str, v
     assert artifacts.verify(row.folder) == []
     names = {path.name for path in row.folder.iterdir()}
     assert {f"{table}.parquet" for table in NODE_TABLES} <= names
-    assert {"spec.json", "summary.json", "provenance.json", "neighbourhoods.json", "model.safetensors"} <= names
+    assert {"spec.json", "summary.json", "provenance.json", "edges.parquet", "model.safetensors"} <= names
     for path in row.folder.glob("*.json"):
         strict_json(path)
     assert RunSpec(**artifacts.read_json(row.folder, "spec")) == row.spec
@@ -190,18 +190,13 @@ def test_size_counts_weights_at_their_bits(run: Run) -> None:
     assert four["size_bytes"] == (34 * 16 + 16 * 4) // 2 + 4 * 20
 
 
-def test_neighbourhoods_of_the_worst_nodes(run: Run) -> None:
+def test_edges_are_those_of_the_graph(run: Run) -> None:
     row = run("gcn", "dq")
-    nodes = artifacts.read_table(row.folder, "nodes")
-    found = artifacts.read_json(row.folder, "neighbourhoods")
-    worst = nodes[error_column("output", "accumulated")].nlargest(5).index
-    assert set(map(str, worst)) <= set(found)
-    for centre, around in found.items():
-        assert around["nodes"][0] == int(centre)
-        assert around["degree"][centre] == nodes["degree"][int(centre)]
-        assert len(around["nodes"]) - 1 + around["left_out"] == around["degree"][centre]
-        assert set(around["xy"]) == set(map(str, around["nodes"]))
-        assert {node for edge in around["edges"] for node in edge} <= set(around["nodes"])
+    nodes, edges = (artifacts.read_table(row.folder, name) for name in ("nodes", "edges"))
+    assert np.bincount(edges["target"], minlength=len(nodes)).tolist() == nodes["degree"].tolist()
+    (graph,) = network.build(row.spec).task.graphs
+    assert sorted(edges.to_numpy().tolist()) == sorted(graph.edge_index.t().tolist())
+    assert edges["target"].is_monotonic_increasing
 
 
 def test_provenance(run: Run) -> None:

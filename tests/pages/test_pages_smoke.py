@@ -75,6 +75,31 @@ def test_every_tab_runs(url: str, tab: str, filled: Path) -> None:
     assert not app.error
 
 
+def texts(app: AppTest) -> str:
+    return "\n".join(text.value for text in app.markdown)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_the_worst_nodes_of_every_site_open_their_neighbourhood(layer: int, filled: Path) -> None:
+    """Also one that the address names, though it is not among the worst."""
+    here = {"tab": "Worst nodes", "layer": f"Layer {layer}", "site": "Aggregate (after the sum)"}
+    app = opened(PAGES[2], **here)
+    first = app.session_state["node"]
+    assert f"Node {first} has an accumulated error at {layer}/aggregate of" in texts(app)
+    named = opened(PAGES[2], **here, node="0")
+    assert not named.error
+    assert f"Node 0 has an accumulated error at {layer}/aggregate of" in texts(named)
+    assert opened(PAGES[2], **here, node="160").session_state["node"] == first
+
+
+def test_runs_from_before_edges_were_kept_say_so(filled: Path) -> None:
+    for table in filled.rglob("edges.parquet"):
+        table.unlink()
+    app = opened(PAGES[2], tab="Worst nodes")
+    assert not app.error
+    assert "before edges were kept" in texts(app)
+
+
 def test_runs_from_before_gradients_were_recorded_say_so(fresh: Path) -> None:
     """The demo study is such runs until it is made again."""
     app = opened(PAGES[2], tab="Gradient", study="Demo, digits")

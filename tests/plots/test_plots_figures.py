@@ -46,7 +46,7 @@ def infos(**kwargs: Any) -> dict[str, Info]:
         "one_site": analysis.one_site(examples.one_site_rows()),
         "compare_table": analysis.compare_table(rows), "pareto": analysis.pareto(rows),
         "paired_differences": analysis.paired_differences(rows, next(iter(analysis.seeds_by_variant(rows))).label),
-        "neighbourhood": analysis.neighbourhood(examples.piece()),
+        "neighbourhood": analysis.neighbourhood(*examples.neighbours(), 0, "0/update"),
         "smoothness_by_layer": analysis.smoothness_by_layer(groups("smoothness")),
         "depth": analysis.depth(examples.depth_rows(**kwargs), examples.depth_table, {}),
     })  # fmt: skip

@@ -66,6 +66,7 @@ def run(job: Job) -> None:
         job.staging.write_table(name, table)
     job.staging.write_table("accuracy", accuracy_by_degree(nodes))
     job.staging.write_table("nodes", pd.concat([nodes, errors], axis=1))
+    job.staging.write_table("edges", pd.DataFrame({"source": rng.permutation(NODES), "target": np.arange(NODES)}))
     job.staging.write_table("gradients", gradients(rng, degree, bits))
     job.staging.write_table("smoothness", smoothness(int(spec.arch_settings.get("layers", 2)), bits))
     job.staging.write_table("metrics", curve(spec.epochs, bits))

@@ -1,63 +1,79 @@
-"""A worst node and the nodes that send to it."""
+"""A node and the nodes that send to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dqviz.analysis.info import Info
+from dqviz.analysis.infos.worst_nodes import error_of
+from dqviz.analysis.tables import ACCUMULATED
 from dqviz.analysis.view import Array, Floats, Ints
 from dqviz.analysis.words import NOTHING, count, number
+
+NEIGHBOURS = 60
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood(Info):
-    """The centre first: ids, place, in-degree, relative error (NaN: unknown), flip, all [n]; `edges` [m, 2]."""
+    """The centre first: ids, in-degree, relative error (NaN: unknown), flip, all [n]; `edges` [m, 2] of positions."""
 
     node: Ints
-    xy: Floats
     edges: Ints
     degree: Ints
     error: Floats
     flip: Array
 
 
-def neighbourhood(piece: Mapping[str, Any]) -> Neighbourhood:
-    """From one entry of a run's `neighbourhoods.json`: nodes (ids, centre first), edges (pairs of ids), and xy, degree,
-    error, flip by id."""
-    ids = [int(node) for node in piece.get("nodes", [])]
-    position = {node: i for i, node in enumerate(ids)}
-    edges = [[position[s], position[t]] for s, t in piece.get("edges", []) if s in position and t in position]
-    xy, degree, error, flip = (_by_id(piece.get(name, {}), ids) for name in ("xy", "degree", "error", "flip"))
-    table = pd.DataFrame({
-        "node": ids, "degree": degree, "error_mean": pd.Series(error, dtype="float64"), "flip": flip,
-    })  # fmt: skip
-    values = table["error_mean"].to_numpy(dtype=np.float64)
+def neighbourhood(
+    nodes: pd.DataFrame, edges: pd.DataFrame, centre: int, key: str, kind: str = ACCUMULATED
+) -> Neighbourhood:
+    """`centre`, the nodes that send to it (at most 60, largest errors first) and the edges among those shown.
+
+    `nodes` and `edges`: tables of one run. The error is that of `worst_nodes` at this site.
+    """
     alt = "A node in the middle and the nodes that send to it, coloured by relative error; flipped nodes are ringed."
-    places, pairs = np.asarray(xy, dtype=np.float64).reshape(-1, 2), np.asarray(edges, dtype=np.int64).reshape(-1, 2)
-    return Neighbourhood(_sentence(table, int(piece.get("left_out", 0))), alt, table, np.asarray(ids, dtype=np.int64),
-                         places, pairs, np.asarray(degree, dtype=np.int64), values,
-                         np.asarray(flip, dtype=bool))  # fmt: skip
+    if centre >= len(nodes):
+        none = np.zeros(0, dtype=np.int64)
+        table = pd.DataFrame(columns=["node", "degree", "error_mean", "flip"])
+        return Neighbourhood(NOTHING, alt, table, none, none.reshape(0, 2), none, none.astype(float), none.astype(bool))
+    kind, column = error_of(nodes, key, kind)
+    error = nodes[column].to_numpy(dtype=np.float64) if column in nodes else np.full(len(nodes), np.nan)
+    ids, pairs, left_out = _around(centre, edges["source"].to_numpy(), edges["target"].to_numpy(), error)
+    shown = nodes.iloc[ids]
+    flip = (shown["prediction"] != shown["prediction_twin"]).to_numpy()
+    degree = shown["degree"].to_numpy(dtype=np.int64)
+    table = pd.DataFrame({"node": ids, "degree": degree, "error_mean": error[ids], "flip": flip})
+    what = f"{'an' if kind == ACCUMULATED else 'a'} {kind} error at {key}"
+    return Neighbourhood(_sentence(table, left_out, what), alt, table, ids, pairs, degree,
+                         error[ids], flip)  # fmt: skip
 
 
-def _by_id(values: Mapping[Any, Any], ids: list[int]) -> list[Any]:
-    return [values.get(str(node), values.get(node)) for node in ids]
+def _around(centre: int, source: Array, target: Array, error: Floats) -> tuple[Ints, Ints, int]:
+    """Ids shown (centre first), edges as pairs of positions among them, and how many senders are left out."""
+    senders = np.unique(source[target == centre])
+    senders = senders[senders != centre]
+    largest = np.argsort(-np.nan_to_num(error[senders]), kind="stable")[:NEIGHBOURS]
+    ids = np.concatenate([[centre], senders[largest]]).astype(np.int64)
+    position = np.full(len(error), -1, dtype=np.int64)
+    position[ids] = np.arange(len(ids))
+    pairs = np.stack([position[source], position[target]], axis=1)
+    inside = (pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])
+    return ids, pairs[inside], len(senders) - len(largest)
 
 
-def _sentence(table: pd.DataFrame, left_out: int) -> str:
-    if table.empty:
-        return NOTHING
+def _sentence(table: pd.DataFrame, left_out: int, what: str) -> str:
     centre, others = table.iloc[0], table.iloc[1:]
     more = f" ({left_out} more are not drawn)" if left_out else ""
     state = "flips" if centre["flip"] else "keeps its class"
-    text = f"Node {centre['node']} has an error of {number(float(centre['error_mean']))} and {state}"
+    known = pd.notna(centre["error_mean"])
+    size = number(float(centre["error_mean"])) if known else "unknown size"
+    text = f"Node {centre['node']} has {what} of {size} and {state}"
     if others.empty:
         return f"{text}; no node sends to it."
-    flips = int(others["flip"].sum())
-    return (f"{text}; {count(len(others), 'neighbour')} {'sends' if len(others) == 1 else 'send'} to it{more}, with a "
-            f"mean error of {number(float(others['error_mean'].mean()))}, and {flips or 'none'} of them "
-            f"{'flips' if flips < 2 else 'flip'}.")  # fmt: skip
+    flips, mean = int(others["flip"].sum()), others["error_mean"].mean()
+    theirs = f", with a mean error of {number(float(mean))}" if others["error_mean"].notna().any() else ""
+    return (f"{text}; {count(len(others), 'neighbour')} {'sends' if len(others) == 1 else 'send'} to it{more}{theirs}, "
+            f"and {flips or 'none'} of them {'flips' if flips < 2 else 'flip'}.")  # fmt: skip

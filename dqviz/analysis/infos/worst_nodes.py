@@ -24,9 +24,7 @@ class WorstNodes(Info):
 
 def worst_nodes(nodes: pd.DataFrame, key: str, n: int = 20, kind: str = ACCUMULATED) -> WorstNodes:
     """`nodes` of one run. Where the run has no error of this kind at the site, the local one is taken."""
-    column = error_column(key, kind)
-    if column not in nodes:
-        kind, column = LOCAL, error_column(key, LOCAL)
+    kind, column = error_of(nodes, key, kind)
     alt = f"Table of the nodes with the largest {kind} relative error at {key}."
     if column not in nodes or not nodes[column].notna().any():
         return WorstNodes(NOTHING, alt, pd.DataFrame(columns=[*SHOWN, "flip", "error_mean"]), key, kind)
@@ -35,6 +33,12 @@ def worst_nodes(nodes: pd.DataFrame, key: str, n: int = 20, kind: str = ACCUMULA
         flip=chosen["prediction"] != chosen["prediction_twin"], error_mean=chosen[column].astype(float)
     )
     return WorstNodes(_sentence(nodes, table, key, kind), alt, table.reset_index(drop=True), key, kind)
+
+
+def error_of(nodes: pd.DataFrame, key: str, kind: str) -> tuple[str, str]:
+    """Kind and column of the error at a site: the local one where the run has none of the kind asked for."""
+    kind = kind if error_column(key, kind) in nodes else LOCAL
+    return kind, error_column(key, kind)
 
 
 def _sentence(nodes: pd.DataFrame, table: pd.DataFrame, key: str, kind: str) -> str:
