@@ -22,7 +22,7 @@ ROW_SUMS = ("signal", "rounding", "clipping", "clipped", "accumulated", "referen
 class Sweep:
     """What one pass leaves: `rows` [len(ROW_SUMS), rows] float64, `levels` [2**bits], `fine` [groups, FINE].
 
-    Rows that hold NaN or infinity are left out (all sums zero, `values` zero).
+    Rows that hold NaN or infinity are left out (all sums zero, `values` zero); others count as often as the view says.
     """
 
     rows: Floats
@@ -61,7 +61,7 @@ def value_range(x: Array) -> tuple[float, float]:
 def sweep(view: SiteView, group: Array, num_groups: int) -> Sweep:
     """Pass over `view` once; `group` [rows] or [1] is each row's degree group."""
     x = as_matrix(view.x)
-    low, high = value_range(x)
+    low, high = value_range(x if view.often is None else x[view.often > 0])
     result = Sweep(
         rows=np.zeros((len(ROW_SUMS), len(x))),
         levels=np.zeros(view.levels, dtype=np.int64),
@@ -76,9 +76,12 @@ def sweep(view: SiteView, group: Array, num_groups: int) -> Sweep:
         keep = result.rows[-1, rows] > 0
         if not keep.all():
             values, quantized = values[keep], quantized[keep]
-        _add_levels(view, result.levels, quantized)
+        often = None if view.often is None else np.repeat(view.often[rows][keep], values.shape[1])
+        _add_levels(view, result.levels, quantized, often)
         of_row = group[rows][keep] if len(group) == len(x) else group
-        _add_cells(result, values, of_row)
+        _add_cells(result, values, of_row, often)
+    if view.often is not None:
+        result.rows *= view.often
     return result
 
 
@@ -144,17 +147,17 @@ def _split_error(lo: float | Floats, hi: float | Floats, x: Array, xq: Array) ->
     return np.stack([np.einsum("ij,ij->i", error, error), clipping, outside.sum(axis=1)])
 
 
-def _add_levels(view: SiteView, levels: Ints, xq: Array) -> None:
-    """Count the level of each value; q - qmin = (x^ - lo) / s."""
+def _add_levels(view: SiteView, levels: Ints, xq: Array, often: Ints | None) -> None:
+    """Count the level of each value, as often as `often` [values] says; q - qmin = (x^ - lo) / s."""
     if not view.levels or not xq.size:
         return
     inverse = 1.0 / view.scale
     level = xq * np.float32(inverse) + np.float32(0.5 - view.lo * inverse)
     np.clip(level, 0, view.levels - 1, out=level)
-    levels += np.bincount(level.ravel().astype(np.int64), minlength=view.levels)
+    levels += _counted(level.ravel().astype(np.int64), often, view.levels)
 
 
-def _add_cells(result: Sweep, x: Array, group: Array) -> None:
+def _add_cells(result: Sweep, x: Array, group: Array, often: Ints | None) -> None:
     """Add [rows, channels] to the fine histogram of each row's group."""
     if not x.size:
         return
@@ -162,4 +165,9 @@ def _add_cells(result: Sweep, x: Array, group: Array) -> None:
     cells = (x - np.float32(result.low)) * np.float32(FINE * (1 - 1e-6) / span if span > 0 else 0.0)
     code = np.clip(cells, 0, FINE - 1).astype(np.int64)
     code += (group * FINE)[:, None]
-    result.fine += np.bincount(code.ravel(), minlength=result.fine.size).reshape(result.fine.shape)
+    result.fine += _counted(code.ravel(), often, result.fine.size).reshape(result.fine.shape)
+
+
+def _counted(code: Ints, often: Ints | None, size: int) -> Ints:
+    """[size]: how often each code occurs; weights are float64, which holds counts up to 2^53 exactly."""
+    return np.bincount(code, often, minlength=size).astype(np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 from dqviz.analysis.bins import Bins
 from dqviz.analysis.bootstrap import mean_interval, slope_interval
 from dqviz.analysis.sweep import FINE, Sweep
-from dqviz.analysis.view import Array, Floats, SiteView, as_matrix
+from dqviz.analysis.view import Array, Floats, Ints, SiteView, as_matrix
 
 Row = tuple[Any, ...]
 
@@ -114,17 +114,27 @@ def histogram_rows(view: SiteView, swept: Sweep, groups: Bins | None) -> list[Ro
 def quantile_rows(view: SiteView, swept: Sweep, groups: Bins | None, group: Array) -> list[Row]:
     """TABLES["quantiles"] of the arriving values over all and by degree group; `group` [rows] or [1]."""
     x = as_matrix(view.x)
-    exact = x.size < EXACT_BELOW and swept.total("values") == x.size
+    whole = x.size if view.often is None else int(view.often.sum()) * x.shape[1]
+    exact = x.size < EXACT_BELOW and swept.total("values") == whole
     rows: list[Row] = []
     for g, lo, hi, counts in _groups(groups, swept.fine):
         if not counts.sum():
             continue
         if exact:
-            values = np.quantile(x if g == EVERY_NODE else x[group == g], QUANTILES)
+            values = quantiles(x, view.often, slice(None) if g == EVERY_NODE else group == g)
         else:
             values = quantiles_of_cells(counts, swept.low, swept.high)
         rows += [(*view.where, g, lo, hi, q, float(v)) for q, v in zip(QUANTILES, values, strict=True)]
     return rows
+
+
+def quantiles(x: Array, often: Ints | None, rows: Any) -> Floats:
+    """Of some rows of x [rows, channels]; of values that stand for several, without interpolation."""
+    if often is None:
+        return np.asarray(np.quantile(x[rows], QUANTILES))
+    values, weights = x[rows][often[rows] > 0], often[rows][often[rows] > 0]
+    return np.asarray(np.quantile(values.ravel(), QUANTILES, weights=np.repeat(weights, x.shape[1]),
+                                  method="inverted_cdf"))  # fmt: skip
 
 
 def quantiles_of_cells(counts: Array, low: float, high: float) -> Floats:

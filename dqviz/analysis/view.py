@@ -45,6 +45,9 @@ class SiteView:
     Where rows or channels have grids of their own, `own` holds them; `bits` is then their widest, `lo` and `hi` their
     outermost ends, `scale` the root mean square of their steps. `uneven`: levels are no whole steps apart (powers of
     two, say); `scale` is then the finest of their distances.
+
+    `often` [rows]: how many values each of a row's stands for, where nodes are quantized once for all messages they
+    send (GIN, SAGE); sums, shares and distributions are of messages, as where every edge is quantized.
     """
 
     key: str
@@ -65,6 +68,7 @@ class SiteView:
     per_node: bool = True
     own: OwnGrids | None = None
     uneven: bool = False
+    often: Ints | None = None
 
     @property
     def quantized(self) -> bool:

@@ -13,12 +13,14 @@ from dqviz.training.batches import Batch
 
 @dataclass(frozen=True)
 class Recorded:
-    """One site: the value that arrives, what leaves, the node of each row (None: the row's own number)."""
+    """One site: the value that arrives, what leaves, the node of each row (None: the row's own number), and how many
+    values each row's stand for (`Quantizer.copies`)."""
 
     quantizer: Quantizer
     x: Tensor
     xq: Tensor
     node: Tensor | None
+    copies: Tensor | None = None
 
 
 def record(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Recorded]]:
@@ -26,7 +28,7 @@ def record(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Recorded]]
     seen: dict[str, Recorded] = {}
 
     def take(quantizer: Quantizer, x: Tensor, xq: Tensor, node: Tensor | None) -> None:
-        seen[quantizer.key] = Recorded(quantizer, x, xq, node)
+        seen[quantizer.key] = Recorded(quantizer, x, xq, node, quantizer.copies)
 
     watched = list(quantizers(model))
     for quantizer in watched:

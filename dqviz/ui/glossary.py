@@ -86,7 +86,10 @@ TERMS: dict[str, str] = {
         "what the memory delivers."
     ),
     "exact": "The integer kernel gives the same bits as the reference in 64-bit integers.",
-    "seeds": "Each seed is one training from another random start; means and intervals are taken over seeds.",
+    "seeds": (
+        "Each seed is one training from another random start; means and intervals are taken over seeds. It takes three "
+        "for an interval and five to call a difference one."
+    ),
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def own_draft() -> Draft:
     bits = st.pills("Bits", OFFERED_BITS, selection_mode="multi", default=[8, 4], key="bits",
                     format_func=lambda width: f"INT{width}", help="FP32 ignores them.", wrap=True)  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        seeds = st.number_input("Seeds", value=2, step=1, key="seeds", help=TERMS["seeds"])
+        seeds = st.number_input("Seeds", value=3, step=1, key="seeds", help=TERMS["seeds"])
         epochs = st.number_input("Epochs", value=200, step=10, key="epochs")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         profile = st.segmented_control("Site profile", PROFILES, default="paper", required=True, key="profile",

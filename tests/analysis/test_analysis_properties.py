@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dqviz.analysis import analyse, student
 from dqviz.analysis.bins import degree_bins, degree_groups
 from dqviz.analysis.bootstrap import mean_interval, slope_interval
-from dqviz.analysis.tables import QUANTILES, quantiles_of_cells
+from dqviz.analysis.tables import QUANTILES, quantiles, quantiles_of_cells
 from tests.analysis.analysis_examples import view
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -50,6 +50,39 @@ def test_the_order_of_the_nodes_decides_nothing(seed: int, rows: int) -> None:
     for name in ("degree", "growth", "aggregation", "histograms", "quantiles", "ranges"):
         pd.testing.assert_frame_equal(first[name], second[name], rtol=1e-4, atol=1e-9)
     np.testing.assert_allclose(first["node_errors"].to_numpy()[order], second["node_errors"].to_numpy(), rtol=1e-5)
+
+
+@FEW
+@given(seed=SEEDS, rows=st.integers(2, 60), bad=st.booleans())
+def test_a_row_that_is_sent_often_counts_as_often(seed: int, rows: int, bad: bool) -> None:
+    """A view of nodes with how often each is sent tells what one of all messages does (each named by its sender)."""
+    rng = np.random.default_rng(seed)
+    degree, often = rng.integers(0, 30, rows), rng.integers(0, 5, rows)
+    often[0] = 1
+    x = values(seed, rows)
+    x[often == 0] *= 100  # never sent, so that no range nor count may hold it
+    if bad:
+        x[rng.integers(1, rows), 0] = np.nan
+    sent = np.repeat(np.arange(rows), often)
+    ends = {"lo": -1.0, "hi": 1.0}
+    nodes = view(x, 4, "0/message", **ends, reference=x * 1.1, often=often)
+    messages = view(x[sent], 4, "0/message", **ends, reference=(x * 1.1)[sent], node=sent)
+    first, second = analyse([nodes], degree), analyse([messages], degree)
+    for name in ("degree", "growth", "histograms", "ranges"):
+        pd.testing.assert_frame_equal(first[name], second[name], rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(first["node_errors"], second["node_errors"], rtol=1e-5)
+    low, high = first["quantiles"]["value"].min(), first["quantiles"]["value"].max()
+    assert (low, high) == (second["quantiles"]["value"].min(), second["quantiles"]["value"].max())
+
+
+@FEW
+@given(seed=SEEDS, rows=st.integers(1, 40))
+def test_quantiles_of_rows_that_stand_for_several(seed: int, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, often, some = values(seed, rows), rng.integers(0, 4, rows), rng.random(rows) < 0.7
+    some[0], often[0] = True, 2
+    listed = np.repeat(x[some], often[some], axis=0).ravel()
+    assert quantiles(x, often, some).tolist() == np.quantile(listed, QUANTILES, method="inverted_cdf").tolist()
 
 
 @FEW

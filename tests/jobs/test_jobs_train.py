@@ -199,6 +199,15 @@ def test_edges_are_those_of_the_graph(run: Run) -> None:
     assert edges["target"].is_monotonic_increasing
 
 
+@pytest.mark.parametrize(("method", "profile", "own"), [("qat", "paper", 0), ("ptq", "integer", 1)])
+def test_what_gin_sends_is_counted_by_message(run: Run, method: str, profile: str, own: int) -> None:
+    """Not by node, though nodes are quantized once; in profile `integer` a node's own row is one more value."""
+    folder = run("gin", method, profile=profile).folder
+    found, edges = artifacts.read_table(folder, "histograms"), artifacts.read_table(folder, "edges")
+    counts = found[(found["key"] == "1/message") & (found["group"] == -1)]["count"]
+    assert counts.sum() == (len(edges) + 34 * own) * 16
+
+
 def test_provenance(run: Run) -> None:
     found = artifacts.read_json(run("gat", "dq", bits={"default": 8, "1/aggregate": 2}).folder, "provenance")
     assert {"tailor2021", "velickovic2018"} <= set(found["citations"])
