@@ -25,7 +25,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("lowbit-cora", 410),
         ("lowbit-citeseer", 380),
         ("lowbit-latency", 44),
-        ("lowbit-pubmed", 360),
+        ("lowbit-pubmed", 370),
         ("dq-reddit-binary", 50),
         ("one-site", 270),
         ("observers", 60),
