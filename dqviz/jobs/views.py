@@ -41,7 +41,7 @@ def site_views(traced: list[tuple[Recorded, Tensor]], num_nodes: int, untouched:
             signed=quantizer.qtype.signed, **grid_fields(quantizer.grid(recorded.x), quantizer.qtype.bits),
             x=rows(recorded.x), xq=rows(recorded.xq), reference=rows(reference),
             node=None if recorded.node is None else recorded.node.numpy(),
-            uneven=quantizer.own_levels, often=None if recorded.copies is None else recorded.copies.numpy(),
+            uneven=quantizer.own_levels, often=None if recorded.copies is None else recorded.copies.rows.numpy(),
             per_node=where.site in NODE_SITES and (recorded.node is not None or recorded.x.size(0) == num_nodes),
         )  # fmt: skip
 

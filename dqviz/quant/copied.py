@@ -9,34 +9,28 @@ from __future__ import annotations
 from torch import Tensor
 
 from dqviz.quant import passes
-from dqviz.quant.passes import Protected, Seen, shown
+from dqviz.quant.passes import Copies, Protected, Seen, shown
 
 
-def look(x: Tensor, protected: Protected | None, copies: Tensor, lo: float, hi: float) -> Seen:
-    """As `passes.look` on x [rows, ...] with row i `copies[i]` times; copies [rows] int64."""
-    seen = passes.look(x, unsent(x, protected, copies), lo, hi)
+def look(x: Tensor, protected: Protected | None, copies: Copies, lo: float, hi: float) -> Seen:
+    """As `passes.look` on x where each value lies as often as `copies` says."""
+    seen = passes.look(x, hidden(protected, copies), lo, hi)
     if seen.low >= lo and seen.high <= hi:
         return seen
     return Seen(seen.low, seen.high, *passes.counts(x, protected, copies, lo, hi))
 
 
-def beyond(x: Tensor, protected: Protected | None, copies: Tensor, end: float, k: int, upper: bool) -> float:
+def beyond(x: Tensor, protected: Protected | None, copies: Copies, end: float, k: int, upper: bool) -> float:
     """The k-th of all copies of values beyond `end`, counted from outside; at least k lie there. `upper`: above it."""
-    values = shown(x, unsent(x, protected, copies))
+    values = shown(x, hidden(protected, copies))
     outside = values > end if upper else values < end
     tail, order = values[outside].sort(descending=upper)
-    often = by_value(copies, x)[outside][order].cumsum(0)
+    often = copies.by_value(x)[outside][order].cumsum(0)
     return float(tail[int((often < k).sum())])
 
 
-def unsent(x: Tensor, protected: Protected | None, copies: Tensor) -> Protected:
-    """Rows that are protected or stand for nothing; one row a value where x is that of CSR rows."""
-    nothing = copies == 0
-    if protected is None:
-        return Protected(nothing)
-    return Protected(nothing | (protected.rows if protected.ptr is None else protected.mask(x)))
-
-
-def by_value(copies: Tensor, x: Tensor) -> Tensor:
-    """Copies of each value, in the shape of x."""
-    return copies.view(-1, *[1] * (x.dim() - 1)).expand_as(x)
+def hidden(protected: Protected | None, copies: Copies) -> Protected | None:
+    """Rows that are protected or stand for nothing."""
+    if copies.silent is None:
+        return protected
+    return Protected(copies.silent if protected is None else copies.silent | protected.rows, copies.ptr)

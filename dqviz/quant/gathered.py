@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dqviz.quant.passes import Copies
 from dqviz.quant.sparse import Key, pointers, remembered, stored, with_values
 
 
@@ -59,7 +60,7 @@ class Routes:
     source: Tensor
     back_ptr: Tensor
     target: Tensor
-    sent: Tensor  # [num_nodes]: how often each row is
+    sent: Copies  # of each of x's rows
     owner: Tensor  # kept alive, so that its address stays a valid cache key
 
 
@@ -76,8 +77,8 @@ def routes(edge_index: Tensor, num_nodes: int) -> Routes:
     source, target = edge_index
     by_target, by_source = (torch.argsort(end, stable=True) for end in (target, source))
     back_ptr = pointers(source, num_nodes)
-    return Routes(pointers(target, num_nodes), source[by_target], back_ptr, target[by_source], back_ptr.diff(),
-                  edge_index)  # fmt: skip
+    return Routes(pointers(target, num_nodes), source[by_target], back_ptr, target[by_source],
+                  Copies.of(back_ptr.diff()), edge_index)  # fmt: skip
 
 
 class _Rows(torch.autograd.Function):

@@ -106,7 +106,7 @@ class MixedQuantizer(Quantizer):
         """When the search is over, the chosen width alone."""
         observers = self.observers
         for observer in observers if self.state != "on" else [observers[self.chosen]]:
-            observer.observe(x, protected, self.copies_of(x, ptr))
+            observer.observe(x, protected, self.copies_of(ptr))
 
     def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:
         if not self.searches:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dqviz.quant import copied
-from dqviz.quant.passes import Protected, Seen, beyond, look
+from dqviz.quant.passes import Copies, Protected, Seen, beyond, look
 
 MOMENTUM = 0.01
 PERCENTILE = {8: 0.001, 4: 0.01}
@@ -48,10 +48,10 @@ class Observer(nn.Module):
         return min(old[0], new[0]), max(old[1], new[1])
 
     @torch.no_grad()
-    def observe(self, x: Tensor, protected: Protected | None = None, copies: Tensor | None = None) -> None:
+    def observe(self, x: Tensor, protected: Protected | None = None, copies: Copies | None = None) -> None:
         """Takes the values x (any shape) of one step into the range; protected ones count as 0.
 
-        `copies` [rows] int64: how many values each of x's stands for, by row; without it one each.
+        `copies`: how many values each of x's stands for; without it one each.
         """
         if x.numel():
             old = self.range() if self.seen.item() else None
@@ -59,7 +59,7 @@ class Observer(nn.Module):
             if new != old:
                 self.keep(new)
 
-    def merged(self, old: Range | None, x: Tensor, protected: Protected | None, copies: Tensor | None = None) -> Range:
+    def merged(self, old: Range | None, x: Tensor, protected: Protected | None, copies: Copies | None = None) -> Range:
         """The range after a step; `old` is None in the first."""
         seen = looked(x, protected, copies, 0.0, 0.0)
         new = seen.low, seen.high
@@ -101,7 +101,7 @@ class Percentile(Observer):
         """k: how many values are clipped at each end, plus one."""
         return max(1, int(self.share * nonzero))
 
-    def merged(self, old: Range | None, x: Tensor, protected: Protected | None, copies: Tensor | None = None) -> Range:
+    def merged(self, old: Range | None, x: Tensor, protected: Protected | None, copies: Copies | None = None) -> Range:
         """A k-th value can only widen the range where k values lie beyond the old end: only those are searched."""
         lo, hi = old or (0.0, 0.0)
         seen = looked(x, protected, copies, lo, hi)
@@ -121,7 +121,7 @@ class Percentile(Observer):
         return lo, hi
 
 
-def looked(x: Tensor, protected: Protected | None, copies: Tensor | None, lo: float, hi: float) -> Seen:
+def looked(x: Tensor, protected: Protected | None, copies: Copies | None, lo: float, hi: float) -> Seen:
     return look(x, protected, lo, hi) if copies is None else copied.look(x, protected, copies, lo, hi)
 
 

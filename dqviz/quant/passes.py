@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dqviz.quant.extension import built_library
 
-VERSION = 3
+VERSION = 4
 
 
 class Protected(NamedTuple):
@@ -38,6 +38,29 @@ class Protected(NamedTuple):
         if self.ptr is not None:
             return int(self.ptr.diff()[self.rows].sum())
         return int(self.rows.count_nonzero()) * (x.numel() // max(self.rows.numel(), 1))
+
+
+class Copies(NamedTuple):
+    """How many values each of a row's stands for: `rows` [num_rows] int64.
+
+    `silent` [num_rows] bool: rows that stand for none; None where there is none such. `ptr` [num_rows + 1] where x is
+    those of a CSR matrix.
+    """
+
+    rows: Tensor
+    silent: Tensor | None = None
+    ptr: Tensor | None = None
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Copies:
+        silent = rows == 0
+        return cls(rows, silent if silent.any() else None)
+
+    def by_value(self, x: Tensor) -> Tensor:
+        """Of each value, in the shape of x."""
+        if self.ptr is not None:
+            return self.rows.repeat_interleave(self.ptr.diff())
+        return self.rows.view(-1, *[1] * (x.dim() - 1)).expand_as(x)
 
 
 class Seen(NamedTuple):
@@ -73,17 +96,17 @@ def look(x: Tensor, protected: Protected | None, lo: float, hi: float) -> Seen:
     return Seen(low, high, *map(int, counts))
 
 
-def counts(x: Tensor, protected: Protected | None, copies: Tensor, lo: float, hi: float) -> tuple[int, int, int]:
-    """How many values x [rows, ...] are not 0, below lo, above hi, with row i `copies[i]` times (int64)."""
-    if in_c(x, protected) and (protected is None or protected.ptr is None) and copies.is_contiguous():
+def counts(x: Tensor, protected: Protected | None, copies: Copies, lo: float, hi: float) -> tuple[int, int, int]:
+    """How many values x are not 0, below lo, above hi, each as often as `copies` says."""
+    if in_c(x, protected) and copies.rows.is_contiguous():
         found = (c_int64 * 3)()
-        rows = None if protected is None else protected.rows.data_ptr()
-        columns = x.numel() // max(copies.numel(), 1)
-        values = _Values(x.data_ptr(), rows, None, copies.numel(), columns)
-        library().dqviz_counts(byref(values), copies.data_ptr(), lo, hi, found)
+        rows, ptr = (None if one is None else one.data_ptr() for one in (protected and protected.rows, copies.ptr))
+        count = copies.rows.numel()
+        values = _Values(x.data_ptr(), rows, ptr, count, 0 if ptr else x.numel() // max(count, 1))
+        library().dqviz_counts(byref(values), copies.rows.data_ptr(), lo, hi, found)
         return found[0], found[1], found[2]
-    flat = shown(x, protected).reshape(copies.numel(), -1)
-    nonzero, below, above = (int((part.sum(1) * copies).sum()) for part in (flat != 0, flat < lo, flat > hi))
+    seen, often = shown(x, protected), copies.by_value(x)
+    nonzero, below, above = (int(often[part].sum()) for part in (seen != 0, seen < lo, seen > hi))
     return nonzero, below, above
 
 

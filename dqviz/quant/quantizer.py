@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_point
 from dqviz.quant.grid import Grid
 from dqviz.quant.observers import Observer
-from dqviz.quant.passes import Protected
+from dqviz.quant.passes import Copies, Protected
 from dqviz.quant.qtype import QType
 from dqviz.quant.sparse import stored, with_values
 from dqviz.quant.where import Where
@@ -34,8 +34,8 @@ class Quantizer(nn.Module):
     `own_rows`, `own_columns`: rows, or the last axis, have grids of their own (`grid`); `qparams` then only tells what
     they are like on the whole. `only_clipped`: names of own parameters that move only where values are clipped.
     `edges` [2, rows]: both ends of the edge of each row, set before each pass where coefficients of edges are
-    quantized. `copies` [rows] int64: how many messages each row stands for, set likewise where rows of nodes are
-    quantized in their place.
+    quantized. `copies`: how many messages each row stands for, set likewise where rows of nodes are quantized in their
+    place.
     """
 
     own_rows = False
@@ -54,7 +54,7 @@ class Quantizer(nn.Module):
         self.asked = qtype.bits
         self.recorder: Recorder | None = None
         self.edges: Tensor | None = None
-        self.copies: Tensor | None = None
+        self.copies: Copies | None = None
 
     def fit(self, channels: int) -> None:
         """Told once, before any value comes, how many columns the site has."""
@@ -114,11 +114,11 @@ class Quantizer(nn.Module):
 
     def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
         """Takes the values of one step into the range. `ptr` [rows + 1]: where rows begin when x are those of a CSR."""
-        self.observer.observe(x, protected, self.copies_of(x, ptr))
+        self.observer.observe(x, protected, self.copies_of(ptr))
 
-    def copies_of(self, x: Tensor, ptr: Tensor | None) -> Tensor | None:
-        """`copies` by row of x, or by value of CSR rows."""
-        return self.copies if self.copies is None or ptr is None else self.copies.repeat_interleave(ptr.diff())
+    def copies_of(self, ptr: Tensor | None) -> Copies | None:
+        """`copies`, for values of rows that begin at `ptr`."""
+        return self.copies if self.copies is None or ptr is None else self.copies._replace(ptr=ptr)
 
     def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:
         """x^, protected rows as they are."""

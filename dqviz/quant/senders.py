@@ -12,6 +12,7 @@ from dqviz.quant import gathered
 from dqviz.quant.guard import Shield
 from dqviz.quant.hooks import MakeQuantizer, Profile, Sites
 from dqviz.quant.part import Part
+from dqviz.quant.passes import Copies
 from dqviz.quant.where import Site, Where
 
 
@@ -42,7 +43,7 @@ class GatherSites(Sites):
 
     def on_input(self, conv: nn.Module, inputs: Any) -> Any:
         x, edge_index, *rest = inputs
-        self.message.copies = gathered.routes_of(edge_index, x.size(0)).sent + 1
+        self.message.copies = Copies(gathered.routes_of(edge_index, x.size(0)).sent.rows + 1)
         return (self.message(x, self.shield.rows), edge_index, *rest)
 
     def propagated(self, kwargs: dict[str, Any]) -> dict[str, Any]:

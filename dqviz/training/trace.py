@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dqviz.quant import Quantizer, quantizers, twin
+from dqviz.quant.passes import Copies
 from dqviz.training.batches import Batch
 
 
@@ -20,7 +21,7 @@ class Recorded:
     x: Tensor
     xq: Tensor
     node: Tensor | None
-    copies: Tensor | None = None
+    copies: Copies | None = None
 
 
 def record(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Recorded]]:

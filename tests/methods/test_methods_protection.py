@@ -155,7 +155,7 @@ def test_six_modes(gradient: str, observer: str) -> None:
 
 def sent(quantizer: Quantizer, x: torch.Tensor) -> torch.Tensor:
     """x; where rows of nodes stand for their messages, those that are sent nowhere are 0."""
-    return x if quantizer.copies is None else x.to_dense() * (quantizer.copies > 0)[:, None]
+    return x if quantizer.copies is None else x.to_dense() * (quantizer.copies.rows > 0)[:, None]
 
 
 def ends(x: torch.Tensor) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from dqviz import methods
 from dqviz import nn as archs
 from dqviz.quant import passes, quantize, quantizers
 from dqviz.quant.observers import make_observer
-from dqviz.quant.passes import Protected
+from dqviz.quant.passes import Copies, Protected
 
 
 @pytest.fixture(params=["c", "torch"])
@@ -39,7 +39,7 @@ def test_an_observer_of_rows_finds_the_range_of_messages(where: None, name: str,
         x, (source, _) = star(seed=seed)
         x = x * (1 + seed % 3)
         protected = torch.rand(len(x)) < 0.1 if protecting else None
-        copies = torch.bincount(source, minlength=len(x))
+        copies = Copies.of(torch.bincount(source, minlength=len(x)))
         by_row.observe(x, None if protected is None else Protected(protected), copies)
         by_edge.observe(x[source], None if protected is None else Protected(protected[source]))
         assert by_row.range() == by_edge.range()
@@ -50,7 +50,7 @@ def test_a_percentile_over_nodes_would_clip_the_hub() -> None:
     x, (source, _) = star()
     nodes, messages = (make_observer("per", 8, percentile=0.01) for _ in range(2))
     nodes.observe(x)
-    messages.observe(x, None, torch.bincount(source, minlength=len(x)))
+    messages.observe(x, None, Copies.of(torch.bincount(source, minlength=len(x))))
     assert nodes.range()[1] < 5
     assert messages.range() == (-40.0, 50.0)
 

@@ -30,7 +30,7 @@ typedef struct {
     int64_t nonzero, below, above;
 } Seen;
 
-EXPORT int32_t dqviz_passes_version(void) { return 3; }
+EXPORT int32_t dqviz_passes_version(void) { return 4; }
 
 static int64_t offset(const Values *v, int64_t row) { return v->ptr ? v->ptr[row] : row * v->columns; }
 
@@ -122,7 +122,7 @@ EXPORT void dqviz_counts(const Values *v, const int64_t *copies, float lo, float
     out[0] = out[1] = out[2] = 0;
     for (int64_t row = 0; row < v->num_rows; row++)
         if (copies[row] && !(v->rows && v->rows[row]))
-            count_row(v->x + row * v->columns, v->columns, lo, hi, copies[row], out);
+            count_row(v->x + offset(v, row), offset(v, row + 1) - offset(v, row), lo, hi, copies[row], out);
 }
 
 /* The k-th smallest (k from 1) of n values, which are moved about (Hoare's selection, median of three). */
