@@ -52,7 +52,7 @@ class FloatKernel:
 
     def __init__(self, matrix: Csr) -> None:
         native = Native.available()
-        self.backend: Numba = (Native if native else Numba)(torch.get_num_threads())
+        self.backend: Native | Numba = (Native if native else Numba)(torch.get_num_threads())
         self.matrix = matrix
         self.layout: Layout | None = matrix.layout if native else None
 

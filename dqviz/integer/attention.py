@@ -10,7 +10,7 @@ import numpy as np
 from dqviz.integer.codes import Codes, Grid
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
-from dqviz.integer.graph import Edges
+from dqviz.integer.graph import Edges, Prepared
 from dqviz.integer.ops import Frame, Op
 from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
@@ -59,8 +59,7 @@ class Attend(Op):
     epilogue: Epilogue | None
     kind: ClassVar[str] = "attention"
 
-    @property
-    def in_kernels(self) -> bool:
+    def in_kernels(self, graph: Prepared) -> bool:
         return self.concat
 
     def matrix(self, edges: Edges) -> Csr:

@@ -5,20 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from dqviz.integer.codes import Codes, Float32, Int32
+from dqviz.integer.codes import Codes
 from dqviz.integer.epilogue import Dequantize, Requantize
+from dqviz.integer.graph import Prepared
+from dqviz.integer.kernels.base import centred
 from dqviz.integer.ops import Frame, Op
 from dqviz.integer.pools import pooled_means
-
-
-def centred(value: Any) -> Any:
-    """Sums as they are; of codes code - zero_point, int32 [rows, channels]."""
-    if not isinstance(value, Codes):
-        return value
-    found: Int32 = value.values.astype(np.int32) - np.int32(value.params.zero_point)
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +21,8 @@ class Blend(Op):
     epilogue: Requantize
     kind: ClassVar[str] = "blend"
 
-    @property
-    def in_kernels(self) -> bool:
-        return False
-
     def result(self, frame: Frame, value: Any) -> Any:
-        return frame.backend.combine(centred(value), centred(frame.values[self.second]), self.epilogue)
+        return frame.backend.combine(value, frame.values[self.second], self.epilogue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +32,10 @@ class Real(Op):
     epilogue: Dequantize
     kind: ClassVar[str] = "logits"
 
-    @property
-    def in_kernels(self) -> bool:
-        return False
+    def in_kernels(self, graph: Prepared) -> bool:
+        return not graph.told_apart
 
-    def result(self, frame: Frame, value: Codes) -> Float32:
-        codes = centred(value)
-        return self.epilogue.apply(pooled_means(frame, codes) if frame.graph.told_apart else codes)
+    def result(self, frame: Frame, value: Codes) -> Any:
+        if frame.graph.told_apart:
+            return self.epilogue.apply(pooled_means(frame, centred(value)))
+        return frame.backend.combine(value, None, self.epilogue)

@@ -54,9 +54,8 @@ class Op:
     target: str
     kind: ClassVar[str]
 
-    @property
-    def in_kernels(self) -> bool:
-        """Whether kernels of the backend do all of its work."""
+    def in_kernels(self, graph: Prepared) -> bool:
+        """Whether kernels of the backend do all of its work on this graph."""
         return True
 
     @abstractmethod

@@ -9,6 +9,7 @@ import numpy as np
 
 from dqviz.integer.codes import Codes, Float32, Float64, Int64
 from dqviz.integer.epilogue import Requantize, elu_steps
+from dqviz.integer.graph import Prepared
 from dqviz.integer.ops import Frame, Op
 
 FRACTION = 256
@@ -29,8 +30,7 @@ class Pool(Op):
     epilogue: Requantize
     kind: ClassVar[str] = "pool"
 
-    @property
-    def in_kernels(self) -> bool:
+    def in_kernels(self, graph: Prepared) -> bool:
         return False
 
     def result(self, frame: Frame, value: Int64) -> Codes:
@@ -52,8 +52,7 @@ class FixedPool(Op):
     epilogue: Requantize
     kind: ClassVar[str] = "pool"
 
-    @property
-    def in_kernels(self) -> bool:
+    def in_kernels(self, graph: Prepared) -> bool:
         return False
 
     def result(self, frame: Frame, value: Float32) -> Codes:

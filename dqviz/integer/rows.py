@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dqviz.errors import Unavailable
 from dqviz.integer.codes import Codes, Float32, Float64, Grid, Int8, narrow
 from dqviz.integer.csr import Csr, scipy_of
-from dqviz.integer.graph import Edges
+from dqviz.integer.graph import Edges, Prepared
 from dqviz.integer.ops import REQUANTIZATION, Frame, Op, SparseCodes
 from dqviz.integer.steps import RowGrids
 
@@ -31,8 +31,7 @@ class OfRows(Op):
     grid: Grid
     grids: RowGrids
 
-    @property
-    def in_kernels(self) -> bool:
+    def in_kernels(self, graph: Prepared) -> bool:
         return False
 
     def coded(self, y: Float64) -> Codes:

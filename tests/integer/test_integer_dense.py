@@ -81,6 +81,21 @@ def test_two_products_in_one_epilogue(data: st.DataObject) -> None:
         same_everywhere(expected, "combine", *sums, epilogue)
 
 
+@few
+@given(data=st.data())
+def test_codes_and_sums_in_one_epilogue(data: st.DataObject) -> None:
+    """A step of propagation: sums, or codes of any width, and codes; many rows, so that several are taken at once."""
+    rows, channels = data.draw(st.sampled_from([0, 1, 5, 130, 301])), data.draw(st.sampled_from(CHANNELS))
+    drawn, also = data.draw(epilogues(channels, rows)), np.resize([0.013, 0.25, -3.0], channels)
+    codes_ = replace(drawn, also=also)
+    sums = values(rows, channels, 8, 3).astype(np.int32) * 1000
+    for first in (sums, data.draw(inputs(rows, channels)), sums.astype(np.int64)):
+        second = data.draw(inputs(rows, channels))
+        for epilogue in (codes_, Dequantize(drawn.multiplier, drawn.offset, also=also)):
+            same_everywhere(REFERENCE.combine(first, second, epilogue), "combine", first, second, epilogue)
+        same_everywhere(REFERENCE.combine(first, None, drawn), "combine", first, None, drawn)
+
+
 def test_a_row_of_its_own_step_is_a_factor_of_its_sums() -> None:
     """Codes with a step for each row times weights, in real numbers, against the same in float64."""
     rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dqviz.errors import Unavailable
-from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int64, narrow, quantize
+from dqviz.integer.codes import Accumulator, Codes, Float32, Grid, Int32, Int64, narrow, quantize
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Dequantize, Epilogue, Requantize
 from dqviz.integer.graph import SparseRows
@@ -104,10 +104,19 @@ class Backend(ABC):
         return Codes.of(np.concatenate(codes, axis=1), products[0][1].out)
 
     def combine(self, first: Any, second: Any, epilogue: Epilogue) -> Output:
-        """The epilogue of sums that are at hand: int32 or int64 [rows, channels], `second` may be None."""
+        """The epilogue of what is at hand: codes, or int32 or int64 sums [rows, channels]; `second` may be None."""
+        first, second = centred(first), None if second is None else centred(second)
         if isinstance(epilogue, Requantize):
             return Codes.of(epilogue.apply(first, second), epilogue.out)
         return epilogue.apply(first, second)
+
+
+def centred(value: Any) -> Any:
+    """Sums as they are; of codes code - zero_point, int32 [rows, channels]."""
+    if not isinstance(value, Codes):
+        return value
+    found: Int32 = value.values.astype(np.int32) - np.int32(value.params.zero_point)
+    return found
 
 
 def accumulator(bound: int) -> type[np.int32] | type[np.int64]:

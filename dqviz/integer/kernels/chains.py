@@ -13,7 +13,7 @@ from ctypes import Structure, c_void_p
 
 import numpy as np
 
-from dqviz.integer.kernels.library import CODES, ChainJob, GemmJob, Job, QuantizeJob, SpmmJob
+from dqviz.integer.kernels.library import CODES, BlendJob, ChainJob, GemmJob, Job, QuantizeJob, SpmmJob
 from dqviz.integer.quads import Quads
 
 LONGEST = 4
@@ -52,7 +52,9 @@ def following(jobs: Sequence[Job], at: int) -> int:
 def readers(jobs: Sequence[Job], start: int) -> int:
     """How many of the jobs, and of their second products, have this address as an operand."""
     structs = {id(part): part for job, _, kept in jobs for part in (job, *kept) if isinstance(part, Structure)}
-    return sum(getattr(struct, name, None) == start for struct in structs.values() for name in ("x", "source"))
+    operands = [part for struct in structs.values() for part in
+                ((struct.first, struct.second) if isinstance(struct, BlendJob) else (struct,))]  # fmt: skip
+    return sum(getattr(part, name, None) == start for part in operands for name in ("x", "source"))
 
 
 def has_hub(kept: Sequence[object], threads: int) -> bool:

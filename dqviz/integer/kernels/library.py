@@ -99,6 +99,18 @@ class UnpackJob(Structure):
     ]  # fmt: skip
 
 
+class Operand(Structure):
+    _fields_: ClassVar = [("x", c_void_p), ("x_bytes", c_int64), ("bits", c_int32), ("zero", c_int32)]
+
+
+class BlendJob(Structure):
+    _fields_: ClassVar = [
+        ("level", c_int32), ("threads", c_int32), ("channels", c_int32), ("lines", c_int32),
+        ("first", Operand), ("second", Operand), ("num_rows", c_int64), ("out", c_void_p), ("out_bytes", c_int64),
+        ("finish", Finish),
+    ]  # fmt: skip
+
+
 class Step(Structure):
     _fields_: ClassVar = [("kind", c_int32), ("threads", c_int32), ("job", c_void_p)]
 
@@ -119,8 +131,10 @@ STRUCTS = (
     Step,
     Program,
     ChainJob,
+    Operand,
+    BlendJob,
 )
-ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob, UnpackJob, ChainJob)
+ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob, UnpackJob, ChainJob, BlendJob)
 KINDS: dict[type[Structure], int] = {struct: kind for kind, struct in enumerate(ORDER)}
 """The order of SHARES in kernels.c."""
 

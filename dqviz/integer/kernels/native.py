@@ -31,10 +31,12 @@ from dqviz.integer.kernels.library import (
     CODES,
     LEVELS,
     AttentionJob,
+    BlendJob,
     EntriesJob,
     Finish,
     GemmJob,
     Job,
+    Operand,
     QuantizeJob,
     SpmmFloatJob,
     SpmmJob,
@@ -55,9 +57,13 @@ from dqviz.registry import Entry
 TILE, MAX_HEADS = 64, 16
 SMALL = 1 << 15
 """Products below which a second thread costs more than it saves (calling one takes some microseconds)."""
+BLENDED = 512
+"""Values that `combine` takes at once: rows of some channels, so that the vectors are full."""
+UNKNOWN = INT32_MAX + 1
+"""Sums of which no bound is known: float64 decides their codes."""
 
 
-class Native(Numba):
+class Native(Backend):
     """C kernels; `level` names the instruction set (the best that runs here when not given).
 
     An object and its threads serve one caller at a time.
@@ -154,6 +160,23 @@ class Native(Numba):
                         address(out))  # fmt: skip
         self.do(job, threads, x, out)
         return Codes(out, x.params, x.channels)
+
+    def sum_sparse(self, matrix: Csr, x: Csr, own: float, epilogue: Requantize) -> Csr:
+        return self.elsewhere().sum_sparse(matrix, x, own, epilogue)
+
+    def combine(self, first: Any, second: Any, epilogue: Epilogue) -> Output:
+        rows, channels = shape_of(first)
+        parts = [part for part in (first, second) if part is not None]
+        if 0 in (rows, channels) or not all(map(takes, parts)):
+            return self.elsewhere().combine(first, second, epilogue)
+        lines = 1 if epilogue.rows is not None else max(1, min(rows, BLENDED // channels))
+        finish, kept = finish_of(repeated(epilogue, channels, lines), channels * lines, UNKNOWN)
+        out = self.result(rows, channels, epilogue)
+        threads = self.shares_of(2 * rows * channels)
+        job = BlendJob(self.level, threads, channels, lines, operand(first), operand(second), rows, address(out),
+                       out.strides[0], finish)  # fmt: skip
+        self.do(job, threads, first, second, out, kept)
+        return wrapped(out, channels, epilogue)
 
     def gemm(self, x: Codes, weight: Weight, epilogue: Epilogue | None = None) -> Output:
         rows, channels = len(x.data), weight.codes.shape[1]
@@ -280,6 +303,38 @@ def spread_of(channels: int, heads: int) -> npt.NDArray[np.uint8]:
     feature = planar if channels > TILE // 2 else 16 * part + lane
     head = np.where(feature < channels, feature // (channels // heads), 0)
     return np.ascontiguousarray(head[..., None] + heads * np.arange(4), np.uint8).reshape(vectors, 4, TILE)
+
+
+def shape_of(value: Any) -> tuple[int, int]:
+    """Rows and channels of codes or of sums."""
+    return (len(value.data), value.channels) if isinstance(value, Codes) else value.shape
+
+
+def takes(value: Any) -> bool:
+    """Whether `operand` can tell of it: codes or int32 sums, whose rows have no gaps."""
+    array = value.data if isinstance(value, Codes) else value
+    return array.dtype.itemsize == array.strides[1] and (isinstance(value, Codes) or array.dtype == np.int32)
+
+
+def operand(value: Any) -> Operand:
+    """Codes or int32 sums as the C library takes them; nothing for None."""
+    if value is None:
+        return Operand()
+    if not isinstance(value, Codes):
+        return Operand(address(value), value.strides[0], 32, 0)
+    bits = value.params.bits if value.is_packed else 8
+    return Operand(address(value.data), value.data.strides[0], bits, value.params.zero_point)
+
+
+def repeated(epilogue: Epilogue, channels: int, lines: int) -> Epilogue:
+    """The epilogue of `lines` rows behind each other; it is kept by the one it is of, as its struct is."""
+    known: dict[tuple[int, int], Epilogue] = epilogue.__dict__.setdefault("_repeated", {})
+    if (channels, lines) not in known:
+        parts = {name: getattr(epilogue, name) for name in ("multiplier", "offset", "also")}
+        wide: dict[str, Any] = {name: np.tile(np.broadcast_to(values, (channels,)), lines)
+                                for name, values in parts.items() if values is not None}  # fmt: skip
+        known[channels, lines] = replace(epilogue, **wide)
+    return known[channels, lines]
 
 
 def in_bytes(finish: Finish) -> Finish:

@@ -27,6 +27,7 @@ from dqviz.integer.kernels.base import (
     Backend,
     Output,
     accumulator,
+    centred,
     finish,
     need_no_offset,
     need_requantize,
@@ -99,8 +100,9 @@ class Numba(Backend):
     def combine(self, first: Any, second: Any, epilogue: Epilogue) -> Output:
         if not isinstance(epilogue, Requantize):
             return super().combine(first, second, epilogue)
+        first = centred(first)
         out = np.empty(first.shape, np.int8)
-        other = np.zeros((0, 0), first.dtype) if second is None else second
+        other = np.zeros((0, 0), first.dtype) if second is None else centred(second)
         also = np.zeros(0) if epilogue.also is None else epilogue.also
         with limited(self.threads):
             loops.combine_codes(first, other, also, out, *scalars(epilogue, first.shape[1]))

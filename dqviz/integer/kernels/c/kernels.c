@@ -86,6 +86,8 @@ EXPORT void dqviz_sizes(int32_t *out) {
     out[8] = (int32_t)sizeof(Step);
     out[9] = (int32_t)sizeof(Program);
     out[10] = (int32_t)sizeof(Chain);
+    out[11] = (int32_t)sizeof(Operand);
+    out[12] = (int32_t)sizeof(Blend);
 }
 
 /* Rows of equal number for each share. */
@@ -457,11 +459,50 @@ static void unpack_share(const void *argument, int32_t share, int32_t shares) {
         set_of(job->level)->unpack(job->x + row * job->x_bytes, job->channels, job->bits, job->out + row * job->channels);
 }
 
+/* Rows [row, row + count) of an operand as integers, one behind the other. codes: room for as many. */
+static void integers(const Set *set, const Operand *from, int64_t row, int64_t count, int32_t n, int8_t *codes, int32_t *out) {
+    const uint8_t *x = from->x + row * from->x_bytes;
+    for (int64_t r = 0; r < count; r++)
+        if (from->bits == 32)
+            memcpy(out + r * n, x + r * from->x_bytes, sizeof(int32_t) * (size_t)n);
+        else
+            set->unpack(x + r * from->x_bytes, n, from->bits, codes + r * n);
+    for (int64_t k = 0; from->bits < 32 && k < count * n; k++)
+        out[k] = codes[k] - from->zero;
+}
+
+static void blend_share(const void *argument, int32_t share, int32_t shares) {
+    const Blend *job = argument;
+    const Set *set = set_of(job->level);
+    const int32_t n = job->channels;
+    const int64_t most = padded((int64_t)job->lines * n);
+    const int in_place = job->finish.kind == REALS || job->finish.bits == 8;
+    int64_t row, last;
+    cut(job->num_rows, share, shares, &row, &last);
+    int32_t *sums = scratch((2 * sizeof(int32_t) + 1) * (size_t)most);
+    if (!sums)
+        abort();
+    int32_t *also = sums + most;
+    int8_t *codes = (int8_t *)(also + most);
+    for (; row < last; row += job->lines) {
+        const int64_t count = last - row < job->lines ? last - row : job->lines;
+        uint8_t *out = (uint8_t *)job->out + row * job->out_bytes;
+        integers(set, &job->first, row, count, n, codes, sums);
+        if (job->second.x)
+            integers(set, &job->second, row, count, n, codes, also);
+        const Row many = {row, sums, job->second.x ? also : NULL, NULL, 0, 0};
+        set->finish(&job->finish, &many, (int32_t)count * n, in_place ? (void *)out : codes);
+        for (int64_t r = 0; !in_place && r < count; r++)
+            set->pack(codes + r * n, n, job->finish.bits, out + r * job->out_bytes);
+    }
+    free(sums);
+}
+
 typedef void (*Share)(const void *job, int32_t share, int32_t shares);
 typedef void (*End)(const void *job);
 static const Share SHARES[] = {spmm_share, gemm_share, quantize_share, entries_share, spmm_float_share, attention_share,
-                               unpack_share, chain_share};
-static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL, NULL, NULL};
+                               unpack_share, chain_share, blend_share};
+static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL, NULL, NULL, NULL};
 
 /* Threads that wait for programs. A team belongs to who made it; nothing here is shared between teams. */
 typedef struct Team {

@@ -154,6 +154,24 @@ typedef struct {
     int8_t *out;
 } Unpack;
 
+/* A matrix as integers: codes less their zero point or, of 32 bits, int32 sums; x NULL where there is none. */
+typedef struct {
+    const uint8_t *x;
+    int64_t x_bytes; /* of a row */
+    int32_t bits, zero;
+} Operand;
+
+/* first, or first and second, in one epilogue, `lines` rows at a time: its multipliers and offsets are those of so many
+   rows behind each other, so that rows of a few channels fill whole vectors. */
+typedef struct {
+    int32_t level, threads, channels, lines;
+    Operand first, second;
+    int64_t num_rows;
+    void *out; /* rows without gaps between them */
+    int64_t out_bytes;
+    Finish finish;
+} Blend;
+
 /* One job of a program: its kind (the order of SHARES in kernels.c) and how many threads share it. */
 typedef struct {
     int32_t kind, threads;
