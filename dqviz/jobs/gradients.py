@@ -60,14 +60,14 @@ def quantized_passes(model: nn.Module, batch: Batch, seed: int, draws: int) -> l
 @contextmanager
 def straight_through(model: nn.Module) -> Iterator[bool]:
     """Every quantizer passes its gradient; yields whether one did not before."""
-    changed = [(quantizer, quantizer.gradient) for quantizer in quantizers(model) if quantizer.gradient != STRAIGHT]
-    for quantizer, _ in changed:
-        quantizer.gradient = STRAIGHT
+    changed = [q for q in quantizers(model) if q.own_gradient or q.gradient != STRAIGHT]
+    for quantizer in changed:
+        quantizer.straight = True
     try:
         yield bool(changed)
     finally:
-        for quantizer, rule in changed:
-            quantizer.gradient = rule
+        for quantizer in changed:
+            quantizer.straight = False
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def sizes(recorded: Sequence[Recorded], x: Tensor) -> dict[str, float | None]:
     stored values count. None without such a site.
     """
     named = [one for one in recorded if min(one.quantizer.asked, one.quantizer.qtype.bits) < FLOAT_BITS]
-    features = [one for one in named if of_nodes(one) and not same_values(one.x, x)]
+    features = [one for one in named if of_nodes(one, x.size(0)) and not same_values(one.x, x)]
     quantized = [one for one in features if not one.quantizer.qtype.is_float]
     return {
         "feature_bits": mean_bits(quantized),
@@ -32,10 +32,11 @@ def sizes(recorded: Sequence[Recorded], x: Tensor) -> dict[str, float | None]:
     }
 
 
-def of_nodes(one: Recorded) -> bool:
+def of_nodes(one: Recorded, num_nodes: int) -> bool:
     """Rows of nodes, not of edges, weights or graphs."""
     where = one.quantizer.where
-    return where is not None and where.site in NODE_SITES - {Site.ALPHA} and one.node is None
+    known = where is not None and where.site in NODE_SITES - {Site.ALPHA}
+    return known and one.node is None and one.x.size(0) == num_nodes
 
 
 def mean_bits(sites: Sequence[Recorded]) -> float | None:

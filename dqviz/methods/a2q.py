@@ -7,10 +7,10 @@ which nodes begin as well. A penalty pulls widths down, M in kilobytes:
     L = L_task + a relu(sum over layers and nodes of dim b_i / 8192 - M)^2
 
 On node tasks s and b follow the error of their own row, because few nodes are labelled; on graph tasks they follow the
-loss, and there are 1,000 pairs (s, b) among which each node takes the nearest. As published, the data set's own
-features and sums over neighbours stay float; `sites: all` quantizes every site of the profile, edges and attention as
-in `qat`. Use it where features must be small. A node's own pair is not among its counted bits, here and in the paper:
-in float32 a step alone is 2 bits a value at 16 channels.
+loss, there are 1,000 pairs (s, b) among which each node takes the nearest, and the penalty adds up the pairs taken. As
+published, the data set's own features and sums over neighbours stay float; `sites: all` quantizes every site of the
+profile, edges and attention as in `qat`. Use it where features must be small. A node's own pair is not among its
+counted bits, here and in the paper: in float32 a step alone is 2 bits a value at 16 channels.
 
 Rates of steps and weight decay are in the unit of the values, and the authors' belong to features of 0 and 1: give
 `dataset.row_normalize=false` with them. Of rows divided by their sum, eighteen times smaller on Cora, the same settings

@@ -56,6 +56,11 @@ class SgquantSettings(RangeSettings):
     observer: Literal["abs", "mom", "per"] = Field(
         default="abs", description="Range rule of attention and weights: abs, mom or per. Features take the mean."
     )
+    gradient: Literal["ste", "gc"] = Field(
+        default="ste",
+        description="Backward rule of weights, attention and features in one width with the mean range: ste or gc. "
+        "Rows with grids of their own pass it.",
+    )
     momentum: float = Field(default=0.1, gt=0, le=1, description="Share by which a training step moves a range.")
     granularity: Literal[
         "uniform", "component", "layer", "topology", "component+layer", "component+topology", "layer+topology",
@@ -64,7 +69,7 @@ class SgquantSettings(RangeSettings):
         default="uniform", description="What bits depend on; auto: chosen by measured error under `budget`."
     )  # fmt: skip
     attention_bits: int = Field(
-        default=0, ge=0, le=32, description="Component: bits of attention; 0: half of the run's, at least 2."
+        default=0, ge=0, le=32, description="Component: bits of attention; 0: half of the run's or layer's, at least 2."
     )
     layer_bits: str = Field(
         default="",

@@ -11,9 +11,11 @@ threshold is observed here, learned there. Every tensor has terms of 2 bits; in 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 
 
+@lru_cache(maxsize=32)
 def additive(bits: int) -> tuple[int, ...]:
     """Ascending sums, as whole numbers of the smallest power."""
     return sums_of(exponents(bits))

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dqviz.quant.copied import hidden
 from dqviz.quant.grid import Grid
 from dqviz.quant.observers import RunningMinMax
 from dqviz.quant.passes import Protected, shown
@@ -27,6 +28,7 @@ class ColumnRange(Quantizer):
     """A grid a column. `lo`, `hi` [channels]; `momentum` 0: running extremes. `clipped`: share beyond each end."""
 
     own_columns = True
+    own_gradient = True
     lo: Tensor
     hi: Tensor
     seen: Tensor
@@ -60,7 +62,10 @@ class ColumnRange(Quantizer):
     def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
         if not x.numel():
             return
-        values = shown(x, protected).float()
+        copies = self.copies_of(ptr)
+        values = shown(x, protected if copies is None else hidden(protected, copies)).float()
+        if copies is not None and self.clipped and self.columns is None:
+            values = values.repeat_interleave(copies.rows, 0)
         if self.columns is None:
             lo, hi = column_ends(values.reshape(values.size(0), -1), self.clipped)
         else:

@@ -58,24 +58,6 @@ def scale_zero_point(lo: float, hi: float, qtype: QType) -> QParams:
     return QParams(float(scale), zero_point)
 
 
-def centred_codes(x: Tensor, params: QParams, qtype: QType) -> Tensor:
-    """code - zero_point of x, in the type of x (exact up to 24 bits): the zero point moves into the clip's bounds.
-
-    A float64 x (a model evaluated in double, whose sums are free of noise) is rounded in float32 all the same: ranges
-    learned on quantized values make sums fall on rounding ties exactly, and float64 would see those a hair beside.
-    """
-    low, high = qtype.qmin - params.zero_point, qtype.qmax - params.zero_point
-    steps = x * params.inverse
-    if x.dtype == torch.float64:
-        steps = steps.float().double()
-    return steps.round_().clamp_(low, high)
-
-
-def quantize_codes(x: Tensor, params: QParams, qtype: QType) -> Tensor:
-    """Integer codes of x, held in float32."""
-    return centred_codes(x, params, qtype).add_(params.zero_point)
-
-
 class _FakeQuantize(torch.autograd.Function):
     """Forward: quantize, dequantize. Backward: `ste` passes the gradient, `gc` zeroes it at the two extreme codes."""
 
@@ -125,3 +107,19 @@ def fake_quantize(
         return rounded(x, params, qtype, protected, rectify)
     out: Tensor = _FakeQuantize.apply(x, params, qtype, gradient, protected, rectify)  # type: ignore[no-untyped-call]
     return out
+
+
+def straight(x: Tensor, out: Tensor) -> Tensor:
+    """`out` with the gradient of x: the straight-through rule for any quantizer."""
+    found: Tensor = _Straight.apply(x, out)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Straight(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: Any, _x: Tensor, out: Tensor) -> Tensor:
+        return out.detach().clone()
+
+    @staticmethod
+    def backward(_ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None

@@ -41,6 +41,7 @@ class LearnedQuantizer(Quantizer):
     """
 
     only_clipped = frozenset({"shift"})
+    own_gradient = True
     first_step: Tensor
     log_step: nn.Parameter
 

@@ -35,6 +35,7 @@ class LevelQuantizer(Quantizer):
     """Nearest level; `levels` makes the set."""
 
     own_levels = True
+    own_gradient = True
 
     def __init__(self, qtype: QType, observer: Observer, levels: Levels) -> None:
         super().__init__(qtype, observer)

@@ -40,6 +40,7 @@ class SignedRows(Quantizer):
     """A site whose rows have symmetric codes with steps of their own; from 0 where no value was ever negative."""
 
     own_rows = True
+    own_gradient = True
     negative: Tensor
 
     def __init__(self, qtype: QType) -> None:
@@ -194,6 +195,7 @@ class ColumnQuantizer(Quantizer):
     steps follow the error of their column, in which d is its values, else the loss.
     """
 
+    own_gradient = True
     seen: Tensor
     width: Tensor
 

@@ -5,8 +5,9 @@
 `per`  the k-th smallest and largest, k = int(p n), then running minimum and maximum.
 
 Zeros are left out of the percentile's count n: the range always holds 0 and 0 is always represented exactly, so a zero
-says nothing about where to clip. On dense values this is the published rule; on bag-of-words rows (Cora: 98.7 % zeros)
-the published rule would clip every value that is not zero.
+says nothing about where to clip. On dense values this is the published rule (whose upper end lies one value further
+in: here k counts alike from both ends); on bag-of-words rows (Cora: 98.7 % zeros) the published rule would clip every
+value that is not zero.
 """
 
 from __future__ import annotations

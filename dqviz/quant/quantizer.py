@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_point
+from dqviz.quant.functional import Gradient, QParams, fake_quantize, scale_zero_point, straight
 from dqviz.quant.grid import Grid
 from dqviz.quant.observers import Observer
 from dqviz.quant.passes import Copies, Protected
@@ -33,6 +33,7 @@ class Quantizer(nn.Module):
     alone); a method may leave a site in float all the same.
     `own_rows`, `own_columns`: rows, or the last axis, have grids of their own (`grid`); `qparams` then only tells what
     they are like on the whole. `only_clipped`: names of own parameters that move only where values are clipped.
+    `own_gradient`: values have a gradient that `gradient` does not name. `straight`: it is passed all the same.
     `edges` [2, rows]: both ends of the edge of each row, set before each pass where coefficients of edges are
     quantized. `copies`: how many messages each row stands for, set likewise where rows of nodes are quantized in their
     place.
@@ -42,6 +43,7 @@ class Quantizer(nn.Module):
     own_columns = False
     own_levels = False
     only_clipped: frozenset[str] = frozenset()
+    own_gradient = False
 
     def __init__(self, qtype: QType, observer: Observer, gradient: Gradient = "ste") -> None:
         super().__init__()
@@ -50,6 +52,7 @@ class Quantizer(nn.Module):
         self.gradient: Gradient = gradient
         self.state: State = "on"
         self.share = 1.0
+        self.straight = False
         self.where: Where | None = None
         self.asked = qtype.bits
         self.recorder: Recorder | None = None
@@ -92,7 +95,7 @@ class Quantizer(nn.Module):
     def rectified(self, x: Tensor, protected: Tensor | None = None) -> Tensor:
         """relu(forward(x)), in one pass where this site is an affine one and all its rows are quantized."""
         affine = type(self).fake_quantized is Quantizer.fake_quantized and not self.qtype.is_float
-        watched = self.recorder is not None or (self.training and self.share < 1)
+        watched = self.recorder is not None or (self.training and self.share < 1) or self.straight
         if not affine or watched or protected is not None or self.state in ("off", "observe"):
             return F.relu(self(x, protected))
         if self.training:
@@ -108,6 +111,8 @@ class Quantizer(nn.Module):
         if self.state == "observe":
             return x
         out = self.fake_quantized(x, protected, ptr)
+        if self.straight:
+            out = straight(x, out)
         if self.training and self.share < 1:  # the elements that stay in this step are drawn anew each time
             out = torch.where(torch.rand_like(x) >= self.share, x, out)
         return out

@@ -44,6 +44,7 @@ FACTORS = torch.linspace(0.05, 1.2, 47)
 class RangedQuantizer(Quantizer):
     """A site whose observed range is scaled by a learned factor a (`log_factor` holds log(a / first_factor))."""
 
+    own_gradient = True
     first_factor: Tensor
 
     def __init__(self, qtype: QType, observer: Observer) -> None:
@@ -130,6 +131,12 @@ class TruncatedQuantizer(RangedQuantizer):
         """Two bits a value; the levels are four of the byte's."""
         one = Grid.of(self.qparams(), BYTE)
         return Grid(one.step, one.zero, one.low, one.high, torch.tensor(float(self.qtype.bits)))
+
+    def forward(self, x: Tensor, protected: Tensor | None = None, node: Tensor | None = None) -> Tensor:
+        """Of a range on both sides of 0 no level is 0: what CSR rows do not store is not 0 either then."""
+        if x.layout == torch.sparse_csr and x.values().numel() and x.values().min() < 0:
+            x = x.to_dense()
+        return super().forward(x, protected, node)
 
     def observe(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> None:
         if self.skewed:

@@ -195,8 +195,12 @@ class AttentionSites(EdgeSites):
             logits = dict(zip(("alpha_j", "alpha_i"), halves, strict=True))
         return edge_index, size, {**kwargs, **logits}
 
-    def on_attention(self, conv: nn.Module, inputs: Any, out: Tensor) -> Tensor:
-        return self.norm(out)  # type: ignore[no-any-return]
+    def on_attention(self, conv: Any, inputs: Any, out: Tensor) -> Tensor:
+        """Shares of 1, as evaluation has them: what dropout leaves over is scaled up again behind the quantizer."""
+        if self.norm.qtype.is_float or not conv.training or not conv.dropout:
+            return self.norm(out)  # type: ignore[no-any-return]
+        kept = 1 - conv.dropout
+        return self.norm(out * kept) / kept  # type: ignore[no-any-return]
 
 
 SITES: dict[type[MessagePassing], type[Sites]] = {

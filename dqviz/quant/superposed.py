@@ -44,6 +44,7 @@ SAMPLE = 1 << 16
 def splits(bits: int) -> tuple[Split, ...]:
     """Splits of so many bits, the most even levels first."""
     found = [split for split in partitions(bits, bits) if sum((1 << width) - 1 for width in split) <= MOST_POWERS]
+    found = found or [(1,) * bits]  # of 16 bits even the most even has more
     return tuple(sorted(found, key=lambda split: (split[0], -len(split), split)))
 
 

@@ -33,7 +33,7 @@ def test_a_node_task_times_three_architectures(home: Path, capsys: pytest.Captur
     assert list(dict.fromkeys(ops)) == ["epoch-gcn", "epoch-gin", "epoch-gat"]
 
 
-@pytest.mark.parametrize("arguments", [("--arch", "mlp"), ("--graph", "nowhere")])
+@pytest.mark.parametrize("arguments", [("--arch", "mlp"), ("--arch", "appnp"), ("--graph", "nowhere")])
 def test_bad_input_ends_with_code_2(home: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     assert main(("bench", "training", *arguments, "--force")) == 2
     assert "choose one of" in capsys.readouterr().err

@@ -33,7 +33,7 @@ from dqviz.integer.kernels.base import INT32_MAX, accumulator
 from dqviz.integer.kernels.native import Native
 from dqviz.integer.kernels.reference import densify
 from dqviz.quant import QType
-from dqviz.quant.functional import QParams, quantize_codes
+from dqviz.quant.functional import QParams, fake_quantize
 
 __all__ = ["small_work_is_shared_too"]
 compiles = settings(deadline=None)  # the first call of a type compiles for seconds
@@ -172,7 +172,8 @@ def test_quantize_is_the_training_quantizer(data: st.DataObject) -> None:
     steps = data.draw(st.lists(st.floats(-300, 300, width=32), min_size=6, max_size=6))
     ties = scale * (np.arange(-6, 6, dtype=np.float32) + np.float32(0.5))
     x = np.concatenate([ties, np.array(steps, np.float32) * scale]).astype(np.float32).reshape(3, 6)
-    trained = quantize_codes(torch.from_numpy(x), QParams(float(scale), zero), qtype).numpy()
+    values = fake_quantize(torch.from_numpy(x), QParams(float(scale), zero), qtype).numpy()
+    trained = np.rint(values / scale) + zero
     shift = 0 if signed else 2 ** (bits - 1)
     grid = Grid(float(scale), zero - shift, bits)
     expected = REFERENCE.quantize(x, grid)

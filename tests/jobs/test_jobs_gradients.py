@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
 from jobs_runs import spec
 
@@ -45,6 +46,20 @@ def test_both_rules_are_the_same_where_the_method_trains_straight_through() -> N
     own, straight = (table[table["rule"] == rule][RESULTS].to_numpy() for rule in ("own", "ste"))
     np.testing.assert_array_equal(own, straight)
     assert np.nanmax(table["gradient_error"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "values"),
+    [("qat", {"quantizer": "lsq"}), ("qat", {"quantizer": "columns"}), ("qat", {"quantizer": "pow2"}), ("qlr", {}),
+     ("a2q", {"sites": "all"})],
+)  # fmt: skip
+def test_straight_through_is_that_where_a_method_has_a_rule_of_its_own(method: str, values: dict[str, object]) -> None:
+    """At 2 bits values are clipped, which those rules tell the weights by a gradient of 0."""
+    net = trained(method, bits=2, method_settings=values)
+    table = gradients.gradients(net, 0)
+    own, straight = (table[table["rule"] == rule][RESULTS].to_numpy() for rule in ("own", "ste"))
+    assert not np.array_equal(own, straight)
+    assert not any(quantizer.straight for quantizer in quantizers(net.model))
 
 
 def test_protecting_everything_leaves_only_the_weights_quantized() -> None:

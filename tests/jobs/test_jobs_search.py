@@ -207,6 +207,20 @@ def test_ptq_trains_as_fp32_was_found(home: Path, tmp_path: Path) -> None:
         )
 
 
+def test_a_method_without_its_fp32_stops_no_other(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_gcn(spec: Any, _stop: object) -> float:
+        if spec.arch == "gcn":
+            raise Diverged("diverged at epoch 2: the loss became inf.")
+        return 0.25
+
+    monkeypatch.setattr(trials, "validation_accuracy", no_gcn)
+    found = search(plans("karate", ["gcn", "gin"], ["fp32", "ptq"], [8], **TINY), tmp_path)
+    assert {(one.plan.arch, one.plan.method): one.error is None for one in found} == {
+        ("gcn", "fp32"): False, ("gcn", "ptq"): False, ("gin", "fp32"): True, ("gin", "ptq"): True,
+    }  # fmt: skip
+    assert next(one.error for one in found if one.plan.method == "ptq" and one.error).startswith("ptq is trained with")
+
+
 def test_folds_are_not_searched() -> None:
     """Seeds 1000 and 1001 would be folds 0 and 1, which train on graphs that final seeds are tested on."""
     with pytest.raises(BadInput, match="Settings of mutag cannot be searched: its split follows the run's seed"):

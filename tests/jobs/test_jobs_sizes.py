@@ -60,3 +60,16 @@ def test_a_site_that_a_method_leaves_in_float_counts_32_bits() -> None:
     sizes = found(torch.rand(NODES, FEATURES), 4, "integer", "fp32")
     assert sizes["feature_bits"] is None
     assert sizes["tensor_bits"] == 32
+
+
+def test_rows_of_graphs_are_no_features() -> None:
+    """The classifier of a graph task reads one row a graph."""
+    torch.manual_seed(0)
+    x, of_one_graph = torch.rand(NODES, FEATURES), torch.zeros(NODES, dtype=torch.long)
+    model = quantize(archs.make("gcn", FEATURES, CLASSES, "graph", {"hidden": HIDDEN, "dropout": 0.0}),
+                     methods.make("qat"), {"default": 4, "2/input": 8}, "integer")  # fmt: skip
+    model.train()(x, EDGES, of_one_graph)
+    batch = Batch(x, EDGES, of_one_graph, torch.zeros(1, dtype=torch.long), torch.arange(1))
+    seen = list(record(model, batch)[1].values())
+    assert any(len(one.x) == 1 for one in seen), "the classifier is a site"
+    assert sizes(seen, x)["feature_bits"] == 4

@@ -10,6 +10,7 @@ from torch import Tensor
 from dqviz import methods
 from dqviz import nn as archs
 from dqviz.quant import passes, quantize, quantizers
+from dqviz.quant.columnrange import ColumnRange
 from dqviz.quant.observers import make_observer
 from dqviz.quant.passes import Copies, Protected
 
@@ -71,3 +72,22 @@ def test_layers_that_send_rows_observe_messages(where: None, arch: str, csr: boo
     expected.observe(x[edges[0]], protected)
     assert message.observer.range() == expected.range()
     assert expected.range()[1] > 1
+
+
+@pytest.mark.parametrize("observer", ["abs", "per"])
+@pytest.mark.parametrize("csr", [False, True])
+def test_ranges_of_columns_are_those_of_messages(observer: str, csr: bool) -> None:
+    x, edges = star()
+    x[-9:-1] *= 100  # sent nowhere
+    own = {"quantizer": "columns", "observer": observer, "percentile": 0.01}
+    torch.manual_seed(3)
+    model = quantize(archs.make("gin", 5, 3, "node", {"dropout": 0.0}), methods.make("qat", own), 8).train()
+    model(sparse(x) if csr else x, edges)
+    message = next(q for q in quantizers(model) if q.key == "0/message")
+    expected = ColumnRange(message.qtype, clipped=message.clipped).train()
+    expected.fit(5)
+    sent = x[edges[0]]
+    expected(sparse(sent) if csr else sent)
+    assert torch.equal(message.lo, expected.lo)
+    assert torch.equal(message.hi, expected.hi)
+    assert message.hi.max() < 100

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dqviz.quant import QType
-from dqviz.quant.functional import EPS, QParams, fake_quantize, quantize_codes, scale_zero_point
+from dqviz.quant.functional import EPS, QParams, fake_quantize, scale_zero_point, straight
 
 INT8, UINT8, INT4, UINT2 = QType(8), QType(8, False), QType(4), QType(2, False)
 finite = st.floats(-1e6, 1e6, width=32)
@@ -48,10 +48,15 @@ def test_range_to_scale_and_zero_point(lo: float, hi: float, qtype: QType, scale
     assert found.zero_point == zero_point
 
 
+def codes_of(x: torch.Tensor, params: QParams, qtype: QType) -> torch.Tensor:
+    """Integer codes of x, held in float32."""
+    return (fake_quantize(x, params, qtype) / params.scale).round() + params.zero_point
+
+
 def test_codes_and_values_by_hand() -> None:
     params = QParams(0.5, -1)
     x = torch.tensor([0.0, 0.24, 0.25, 0.26, 0.75, -0.25, -0.75, 1.25, 100.0, -100.0])
-    codes = quantize_codes(x, params, INT4)
+    codes = codes_of(x, params, INT4)
     assert codes.tolist() == [-1, -1, -1, 0, 1, -1, -3, 1, 7, -8]  # ties: 0.5 -> 0, 1.5 -> 2, -1.5 -> -2, 2.5 -> 2
     assert fake_quantize(x, params, INT4).tolist() == [(c + 1) * 0.5 for c in codes.tolist()]
 
@@ -60,7 +65,7 @@ def test_the_reciprocal_is_rounded_once() -> None:
     """x * (1 / s), not x / s: they differ on ties, and the integer engine does as we do."""
     scale = float(np.float32(0.013))
     ties = torch.arange(-200, 200, dtype=torch.float32).add(0.5) * scale
-    ours = quantize_codes(ties, QParams(scale, 0), QType(16))
+    ours = codes_of(ties, QParams(scale, 0), QType(16))
     divided = (ties / scale).round()
     assert (ours != divided).any()
     assert torch.equal(ours, (ties * (torch.ones(()) / torch.tensor(scale))).round())
@@ -92,7 +97,7 @@ def test_torch_has_the_same_values(values: list[float], a: float, b: float, bits
 def test_values_lie_on_the_grid_and_close(values: list[float], qtype: QType) -> None:
     x = torch.tensor(values)
     params = scale_zero_point(x.min().item(), x.max().item(), qtype)
-    codes = quantize_codes(x, params, qtype)
+    codes = codes_of(x, params, qtype)
     assert torch.equal(codes, codes.round())
     assert codes.min() >= qtype.qmin
     assert codes.max() <= qtype.qmax
@@ -127,3 +132,13 @@ def test_a_range_without_end_gives_nan(bad: tuple[float, float]) -> None:
     """A diverged training is told by its loss; it must not die earlier of an integer that cannot be made."""
     out = fake_quantize(torch.tensor([0.5, 2.0]), scale_zero_point(*bad, INT8), INT8)
     assert bool(out.isnan().all())
+
+
+def test_straight_passes_every_gradient_and_no_other_value() -> None:
+    x = torch.tensor([0.2, 5.0], requires_grad=True)
+    out = fake_quantize(x, QParams(0.5, 0), QType(2, signed=True), "gc")
+    passed = straight(x, out)
+    assert torch.equal(passed, out)
+    passed.backward(torch.tensor([2.0, 3.0]))
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 3.0]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quant_examples import rows, sparse
 
 from dqviz.errors import Unavailable
 from dqviz.integer.codes import grid_of
@@ -135,3 +136,13 @@ def test_a_factor_past_all_floats_makes_the_loss_tell() -> None:
         quantizer.log_factor.fill_(1e4)
     assert quantizer.factor == math.inf
     assert quantizer(torch.tensor([1.0, 2.0])).isnan().all()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_truncated_csr_rows_are_quantized_as_dense_ones(signed: bool) -> None:
+    """Of a range on both sides of 0 no level is 0, so that values which CSR rows leave out are not 0 either."""
+    x = rows() - (0.3 * rows(seed=1) if signed else 0)
+    dense, csr = (TruncatedQuantizer(make_observer("abs", 2), skewed=False).train() for _ in range(2))
+    out = csr(sparse(x))
+    assert torch.equal(dense(x), out.to_dense() if out.layout == torch.sparse_csr else out)
+    assert (out.layout == torch.sparse_csr) == (not signed)

@@ -11,6 +11,7 @@ from torch import nn
 from torch_geometric.nn import TransformerConv
 
 from dqviz import methods
+from dqviz import nn as archs
 from dqviz.quant import QuantLinear, Site, quantize, quantizers, twin
 from dqviz.quant.convert import set_state
 from dqviz.quant.guard import Protection
@@ -151,6 +152,17 @@ def test_nodes_quantized_once_are_edges_quantized_each(arch: str) -> None:
 
 def test_in_degree_counts_edges_without_self_loops() -> None:
     assert in_degree(torch.tensor([[0, 1, 1, 2], [1, 1, 0, 1]]), 4).tolist() == [1, 2, 0, 0]
+
+
+def test_attention_is_observed_as_evaluation_has_it() -> None:
+    """Shares of 1: dropout scales what it leaves over, which would leave half of the codes without a value later."""
+    torch.manual_seed(0)
+    model = quantize(archs.make("gat", 5, 3, "node", {"dropout": 0.5}), methods.make("qat", {"observer": "abs"}), 4,
+                     "integer").train()  # fmt: skip
+    model(rows(), edges())
+    found = [q.observer.range()[1] for q in quantizers(model) if q.key.endswith("/norm")]
+    assert len(found) == 2
+    assert all(0.5 < high <= 1 for high in found)
 
 
 def test_keys() -> None:

@@ -43,6 +43,13 @@ def test_splits_and_levels_by_hand() -> None:
     assert sums((3,)) == (0, 1, 2, 4, 8, 16, 32, 64)
 
 
+def test_of_sixteen_bits_there_is_one_split() -> None:
+    assert splits(16) == ((1,) * 16,)
+    x = torch.rand(100)
+    quantizer = site(16)
+    assert (quantizer(x) - x).abs().max() < 1e-4
+
+
 def test_terms_of_two_bits_are_those_of_apot() -> None:
     from dqviz.quant.additive import additive
 

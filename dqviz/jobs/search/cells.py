@@ -44,7 +44,9 @@ def search(plans: Sequence[Plan], folder: Path, jobs: int = 1, tell: Tell = lamb
     require_trainable(plans, folder)
     outcomes: list[Outcome] = []
     for _, wave in groupby(plans, key=lambda plan: bool(plan.trained_as)):
-        for outcome in searched([trained(plan, folder) for plan in wave], jobs, tell):
+        ready = [prepared(plan, folder) for plan in wave]
+        outcomes += [one for one in ready if isinstance(one, Outcome)]
+        for outcome in searched([one for one in ready if isinstance(one, Plan)], jobs, tell):
             outcomes.append(outcome)
             if outcome.cell is not None:
                 write(outcome.plan.dataset, [outcome.cell], folder)
@@ -57,6 +59,14 @@ def require_trainable(plans: Sequence[Plan], folder: Path) -> None:
     for plan in plans:
         if plan.trained_as and (plan.dataset, plan.arch, plan.trained_as) not in searched_now:
             trained(plan, folder)
+
+
+def prepared(plan: Plan, folder: Path) -> Plan | Outcome:
+    """The plan to search; the outcome where what it is trained as was searched just now and found nothing."""
+    try:
+        return trained(plan, folder)
+    except BadInput as error:
+        return Outcome(plan, None, str(error))
 
 
 def trained(plan: Plan, folder: Path) -> Plan:
