@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def costed() -> list[dict[str, Any]]:
-    return ui.with_costs(chosen.rows)
+    return ui.with_costs(chosen.rows, ui.study_runs(chosen.study_id))
 
 
 def table() -> Any:

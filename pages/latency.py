@@ -10,7 +10,7 @@ def main() -> None:
     ui.show_figures([*ui.speed_figures(info.panels), ui.integer_figure(run)])
     ui.show_measure(study.rows, run, timings)
     if timings.empty:
-        raise ui.Nothing("This run has not been timed yet: press “Measure now”. It waits until nothing trains.", url="")
+        raise ui.untimed(run)
     ui.show(plots.plot_latency_bars(info), info, "latency", ("p10 to p90", "float peers", "exact"))
     ui.show_paragraph(analysis.least_gain(timings))
     ui.show_origin(timings, ui.about_timing(study.rows, run))

@@ -21,7 +21,7 @@ def figures() -> None:
 
 
 def table() -> Any:
-    info = analysis.compare_table(ui.with_costs(study.rows))
+    info = analysis.compare_table(ui.with_costs(study.rows, study.rows))
     return plots.plot_compare_table(info), info
 
 

@@ -14,6 +14,7 @@ def main() -> None:
 
 
 def bands() -> None:
+    ui.require_table(chosen, "quantiles", "distribution by degree")
     drawn = draw(chosen, quantiles, plots.plot_degree_bands, "quantiles ranges", site)
     ui.show(*drawn, "degree-bands", ("in-degree", "clipped share"))
 

@@ -17,7 +17,7 @@ def preview() -> None:
 
 def export() -> None:
     for name, form in report.FORMATS.items():
-        ui.show_download(build, studies, name, form.summary, form.mime)
+        ui.show_download(build, studies, name, form.summary, form.mime, form.missing())
 
 
 with ui.page("report"):

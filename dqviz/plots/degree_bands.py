@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dqviz.analysis.infos.degree_bands import Bands, DegreeBands
-from dqviz.plots.draw import empty, figure, zero_line
+from dqviz.plots.draw import empty, figure, left_out, zero_line
 from dqviz.plots.style import MOST_LINES, NEUTRAL, colour, light
 
 X_TITLE, Y_TITLE = "Degree group (in-degree, edges)", "Value (as it arrives at the site)"
@@ -31,7 +31,7 @@ def plot_degree_bands(info: DegreeBands) -> go.Figure:
         )
         fig.update_yaxes(title="Value (at the site)", row=row, col=1)
     fig.update_xaxes(title=X_TITLE, row=len(shown), col=1)
-    return fig
+    return left_out(fig, len(shown), len(info.bands))
 
 
 def _bands(fig: go.Figure, band: Bands, row: int) -> None:

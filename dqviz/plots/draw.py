@@ -52,6 +52,16 @@ def empty(sentence: str, x_title: str, y_title: str) -> go.Figure:
     return fig
 
 
+def left_out(fig: go.Figure, drawn: int, known: int, what: str = "groups") -> go.Figure:
+    """The figure, with a word on what there was no room for."""
+    if known > drawn:
+        fig.update_layout(margin_t=(fig.layout.margin.t or 0) + 22)
+        fig.add_annotation(text=f"{drawn} of {known} {what} are drawn", x=1, y=1, xref="paper", yref="paper",
+                           xanchor="right", yanchor="bottom", yshift=18, showarrow=False,
+                           font={"size": 12, "color": NEUTRAL})  # fmt: skip
+    return fig
+
+
 def wrap(text: str, width: int = 60) -> str:
     """Lines of about `width` letters, for annotations (plotly does not wrap)."""
     lines = [""]

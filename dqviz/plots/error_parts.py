@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from dqviz.analysis.infos.error_parts import ErrorParts, Parts
 from dqviz.columns import Column
-from dqviz.plots.draw import STRIP_PX, degree_axis, empty, figure, node_strip, shifted
+from dqviz.plots.draw import STRIP_PX, degree_axis, empty, figure, left_out, node_strip, shifted
 from dqviz.plots.style import MOST_LINES, colour, light
 
 Y_TITLE = "Mean squared error (value²)"
@@ -28,7 +28,7 @@ def plot_error_parts(info: ErrorParts) -> go.Figure:
         fig.update_yaxes(title="MSE (value²)", rangemode="tozero", row=row, col=1)
     node_strip(fig, info.nodes, len(pixels))
     degree_axis(fig, parts[0].degree, row=len(pixels), col=1)
-    return fig
+    return left_out(fig, len(parts), len(info.parts))
 
 
 def _stack(fig: go.Figure, part: Parts, row: int) -> None:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from dqviz.analysis.infos.latency import Bar, Latency
 from dqviz.columns import Column
-from dqviz.plots.draw import empty, figure
+from dqviz.plots.draw import empty, figure, left_out
 from dqviz.plots.style import MOST_LINES, NEUTRAL, PRECISIONS
 
 Y_TITLE = "Backend"
@@ -40,7 +40,7 @@ def _bars(info: Latency) -> go.Figure:
     fig.update_xaxes(title=Column.MEDIAN_MS.axis, row=len(rows), col=1)
     fig.update_yaxes(title={"text": Y_TITLE, "standoff": 16}, row=(len(rows) + 1) // 2, col=1)
     fig.update_layout(margin_r=150)
-    return fig
+    return left_out(fig, len(shown), len(info.panels), "panels")
 
 
 def _panel(fig: go.Figure, bars: Sequence[Bar], row: int) -> None:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from dqviz.analysis.infos.protection_frequency import ProtectionFrequency
 from dqviz.columns import Column
-from dqviz.plots.draw import Label, direct_labels, empty, figure
+from dqviz.plots.draw import Label, direct_labels, empty, figure, left_out
 from dqviz.plots.style import MOST_LINES, NEUTRAL, colour, marker
 
 X_TITLE = "Protection probability (share of steps)"
@@ -31,4 +31,4 @@ def plot_protection_frequency(info: ProtectionFrequency) -> go.Figure:
     direct_labels(fig, labels, 320 / max(top, 1e-9), log=(False, False), row=1)
     fig.update_xaxes(title=X_TITLE, rangemode="tozero")
     fig.update_yaxes(title=Column.PROTECTED_FREQUENCY.axis, rangemode="tozero")
-    return fig
+    return left_out(fig, len(labels), len(info.lines))

@@ -6,7 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dqviz.analysis.infos.site_histogram import Histogram, SiteHistogram
-from dqviz.plots.draw import empty, figure, zero_line
+from dqviz.analysis.view import FULL_PRECISION
+from dqviz.plots.draw import empty, figure, left_out, zero_line
 from dqviz.plots.style import MOST_LINES, colour, light, line_style
 
 X_TITLE, Y_TITLE = "Value (as it arrives at the site)", "Values (share of a bin)"
@@ -30,7 +31,7 @@ def plot_site_histogram(info: SiteHistogram) -> go.Figure:
                      range=[-0.6, len(shown) - 0.4], showgrid=False, row=2, col=1)  # fmt: skip
     zero_line(fig, "x")
     fig.update_xaxes(title=X_TITLE, row=2, col=1)
-    return fig
+    return left_out(fig, len(shown), len(info.histograms))
 
 
 def _outline(fig: go.Figure, one: Histogram) -> None:
@@ -48,7 +49,8 @@ def _bracket(fig: go.Figure, one: Histogram, place: int) -> None:
     shade, label = colour(one.who.method), one.who.label
     if not np.isfinite(one.lo):
         middle = float(one.left[0] + one.right[-1]) / 2
-        fig.add_annotation(text="not quantized", x=middle, y=place, showarrow=False, row=2, col=1)
+        what = "not quantized" if one.bits >= FULL_PRECISION else "no range: codewords"
+        fig.add_annotation(text=what, x=middle, y=place, showarrow=False, row=2, col=1)
         return
     fig.add_scatter(x=[one.lo, one.hi], y=[place, place], mode="lines+markers", name=f"{label}, range",
                     line={"color": shade, "width": 2}, marker={"symbol": "line-ns", "size": 14, "color": shade,

@@ -79,7 +79,7 @@ def standing(part: Reproduction) -> list[str]:
     lacking = part.missing()
     lines = [f"## {part.study.name}", *part.notes, searching(part)]
     if not lacking:
-        return [*lines, f"All {len(part.study.runs)} runs have finished."]
+        return [*lines, f"All {len(part.study.runs)} runs of the preset have finished."]
     names = "\n".join(f"- {name_of(key)}: {words}" for key, words in lacking.items())
     return [*lines, f"**Incomplete.** Of {len(part.study.runs)} runs, these are missing:", names]
 
@@ -154,5 +154,7 @@ def span(low: float, high: float) -> str:
 
 
 def signed(share: float) -> str:
-    """'+0.3', '-1.2' points."""
-    return f"{100 * share:+.1f}".replace("-0.0", "+0.0") if np.isfinite(share) else "–"
+    """'+0.3', '-1.2' points; '-0.03' where one digit would hide the sign."""
+    if not np.isfinite(share):
+        return "–"
+    return f"{100 * share:+.1f}" if abs(share) >= 0.0005 or share == 0 else f"{100 * share:+.2g}"

@@ -41,16 +41,20 @@ class Source:
         """JSON rows of the finished runs with what they cost, as the analyses take them."""
         return list(self.store.with_costs(self.finished))
 
-    def multiples(self) -> list[tuple[str, list[Row]]]:
-        """(heading, rows) of each small multiple: one data set and architecture, at most seven groups of seeds."""
+    def networks(self) -> list[tuple[str, list[Row]]]:
+        """(heading, rows) of each data set and architecture."""
         keys = dict.fromkeys((run["dataset"], run["arch"]) for run in self.rows)
-        several = len({dataset for dataset, _ in keys}) > 1
-        found = []
-        for dataset, arch in keys:
-            heading = f"{arch.upper()}, {dataset}" if several else arch.upper()
-            parts = in_sevens(self._where(dataset, arch))
-            found += [(heading if at == 0 else f"{heading} ({at + 1})", part) for at, part in enumerate(parts)]
-        return found
+        return [(self.heading(*key), self._where(*key)) for key in keys]
+
+    def multiples(self) -> list[tuple[str, list[Row]]]:
+        """The same as small multiples of at most seven groups of seeds."""
+        return [(heading if at == 0 else f"{heading} ({at + 1})", part) for heading, rows in self.networks()
+                for at, part in enumerate(in_sevens(rows))]  # fmt: skip
+
+    def heading(self, dataset: str, arch: str) -> str:
+        """The architecture, with its data set where the study has several."""
+        several = len({run["dataset"] for run in self.rows}) > 1
+        return f"{arch.upper()}, {dataset}" if several else arch.upper()
 
     def groups(self, rows: Iterable[Row], table: str) -> list[Group]:
         """Seeds grouped, with `table` of each; runs without it are left out."""

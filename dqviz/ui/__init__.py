@@ -52,12 +52,12 @@ from dqviz.ui.page import (
     show_views,
 )
 from dqviz.ui.queue import choose_job, choose_own_study, refreshed, show_buttons, show_links, show_log, show_queue
-from dqviz.ui.select import Chosen, beside_full_precision, choose_run, choose_runs, choose_study
+from dqviz.ui.select import Chosen, beside_full_precision, choose_run, choose_runs, choose_study, require_table
 from dqviz.ui.sliders import choose_probabilities, choose_sample_seed
 from dqviz.ui.store import defaults, live_metrics, read_table, store, study_runs, tables
 from dqviz.ui.table import show_table
 from dqviz.ui.timed import choose_graph, show_exactness, show_origin, show_paragraph
-from dqviz.ui.timing import about_timing, show_measure, timings, widest_timing, with_costs
+from dqviz.ui.timing import about_timing, show_measure, timings, untimed, widest_timing, with_costs
 from dqviz.ui.train_form import choose_dataset, show_facts
 
 __all__ = [
@@ -116,6 +116,7 @@ __all__ = [
     "read_table",
     "refreshed",
     "report_figures",
+    "require_table",
     "selectors",
     "shielded",
     "show",
@@ -145,6 +146,7 @@ __all__ = [
     "study_runs",
     "tables",
     "timings",
+    "untimed",
     "widest_timing",
     "with_costs",
 ]

@@ -116,8 +116,12 @@ def choose_cost(known: str) -> str:
 
 
 def choose_baseline(grouping: Grouping, chosen: Chosen) -> str:
-    """Label of the group the others are compared with; full precision where there is one."""
-    labels = {who.label: who.label for who in grouping(chosen.records)}
+    """What groups are compared with: a group's label or, for each network its own, the first part of one.
+
+    Full precision where there is one.
+    """
+    groups = [who.label for who in grouping(chosen.records)]
+    labels = {label: label for label in (*(label.split(",")[0] for label in groups), *groups)}
     full = next((label for label in labels if label.startswith("FP32")), "")
     return str(pick.pick("Baseline", "baseline", labels, full))
 

@@ -37,15 +37,17 @@ def choose_sections(titles: Mapping[str, str]) -> list[str]:
     return pick.pick_many("Sections", "sections", options, list(options))
 
 
-def show_download(build: Build, chosen: Sequence[StudyRow], fmt: str, summary: str, mime: str) -> None:
-    """One button a format."""
+def show_download(
+    build: Build, chosen: Sequence[StudyRow], fmt: str, summary: str, mime: str, missing: str = ""
+) -> None:
+    """One button a format. `missing`: why it cannot be made here; the button is then there, but dead."""
     several = len(chosen) > 1 and fmt != "zip"
     name = f"dqviz-{chosen[0].study_id}.{fmt}" if len(chosen) == 1 else f"dqviz-{len(chosen)}-studies-{fmt}.zip"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(fmt.upper(), data=lambda: made(build, chosen, fmt), file_name=name, key=f"download-{fmt}",
                            mime="application/zip" if several else mime, on_click="ignore",
-                           icon=":material/download:", width=110)  # fmt: skip
-        st.markdown(f":gray[{summary}]", width="stretch")
+                           icon=":material/download:", width=110, disabled=bool(missing))  # fmt: skip
+        st.markdown(f":gray[{missing or summary}]", width="stretch")
 
 
 def made(build: Build, chosen: Sequence[StudyRow], fmt: str) -> bytes:

@@ -20,8 +20,9 @@ TERMS: dict[str, str] = {
         "about 6 dB."
     ),
     "rmse/scale": (
-        "Root mean squared error counted in quantization steps. Pure rounding gives 1/√12 = 0.289 whatever the bits; "
-        "anything above it is clipping."
+        "Root mean squared error counted in quantization steps. Rounding of evenly spread values gives 1/√12 = 0.289 "
+        "whatever the bits. More is clipping, values that gather between two levels or, accumulated, the error of "
+        "earlier sites."
     ),
     "rounding and clipping": (
         "A value inside the range is rounded to the nearest level; a value outside is clipped to the end of the range. "

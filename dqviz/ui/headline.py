@@ -135,13 +135,14 @@ def speed_figures(panels: Sequence[tuple[str, Sequence[Any]]]) -> list[Figure]:
         return [Figure("Measured speed-up", NONE, "Time a run on the Latency page.", "not timed yet")]
     best = max(bars, key=lambda bar: bar.speedup)
     where = f"{best.label} on {best.graph}"
+    quick = min(bars, key=lambda bar: bar.median)
     return [
         Figure("Speed-up over fastest FP32", times(best.speedup),
                "Median time of the fastest FP32 baseline over that of the integer run.", where),
         Figure("Speed-up over PyG", times(best.speedup_pyg),
                "The same against the network as a PyG user writes it.", where),
-        Figure("Fastest integer run", f"{best.median:.3g} ms", TERMS["p10 to p90"],
-               f"{best.p10:.3g} to {best.p90:.3g} ms"),
+        Figure("Fastest integer run", f"{quick.median:.3g} ms", TERMS["p10 to p90"],
+               f"{quick.p10:.3g} to {quick.p90:.3g} ms on {quick.graph}"),
     ]  # fmt: skip
 
 

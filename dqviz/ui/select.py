@@ -47,12 +47,29 @@ def labelled(rows: Sequence[StudyRow]) -> dict[str, StudyRow]:
     return dict(zip(labels, rows, strict=True))
 
 
+def find_asked(rows: Mapping[str, StudyRow]) -> str:
+    """Points the address at the study it names by id, or by a name that two have by now; what it asks for in vain."""
+    asked = st.query_params.get("study", "")
+    if st.session_state.get("study") is not None or not asked or asked in rows:
+        return ""
+    meant = next((label for label, row in rows.items() if asked in (row.study_id, row.name)), "")
+    if meant:
+        st.query_params["study"] = meant
+    return "" if meant else asked
+
+
 def choose_study(width: pick.Width = 220) -> Chosen:
     """All finished runs of one study. Nothing when none has finished yet."""
     rows = labelled(studies())
     if not rows:
         raise Nothing("No study has been trained on this computer yet, and the demo study is not installed.")
+    absent = find_asked(rows)
     study = pick.pick("Study", "study", rows, width=width)
+    if absent:
+        st.session_state["absent-study"] = absent, study.study_id
+    absent, instead = st.session_state.get("absent-study", ("", ""))
+    if study.study_id == instead:
+        st.caption(f"“{names.plain(absent)}” is not on this computer; this is another study.")
     finished = tuple(row for row in study_runs(study.study_id) if row.kind == "train" and row.state == "finished")
     return Chosen(study.study_id, study.name, finished)
 
@@ -102,6 +119,12 @@ def choose_runs(
     if not chosen:
         raise Nothing("Choose at least one group of runs above.", url="")
     return Chosen(study.study_id, study.name, tuple(row for group in chosen for row in group))
+
+
+def require_table(chosen: Chosen, table: str, what: str) -> None:
+    """Raises Nothing where none of the chosen runs left this table behind. `what`: what it holds, in words."""
+    if not have(chosen.rows, table):
+        raise Nothing(f"These runs hold no {what}: kept studies leave it out. Runs that are trained here hold it.")
 
 
 def first_family(groups: Mapping[str, Sequence[RunRow]]) -> list[str]:

@@ -17,6 +17,7 @@ from dqviz.runs.costs import family
 from dqviz.runs.ledger import RunRow
 from dqviz.spec import MeasureSpec
 from dqviz.ui.jobs import act, active
+from dqviz.ui.page import Nothing
 from dqviz.ui.store import have, ledger, read_table, tables
 from dqviz.ui.timed import show_exactness
 
@@ -58,14 +59,33 @@ def other_widths(rows: Sequence[RunRow], row: RunRow) -> list[RunRow]:
     return [row, *(one for one in rows if family(one) == family(row) and one.run_id != row.run_id)]
 
 
-def with_costs(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """JSON rows with sizes, mean bits and, where it was timed, latency_ms."""
-    timed = have(rows, "latency")
+def with_costs(rows: Sequence[RunRow], study: Sequence[RunRow]) -> list[dict[str, Any]]:
+    """JSON rows with sizes, mean bits and, where it or another width of the study was timed with it, latency_ms."""
+    timed = have(study, "latency")
     return costs.with_costs(rows, timed, tables(timed, "latency"))
+
+
+def is_own(row: RunRow) -> bool:
+    """Whether this computer has trained the run: only then is there a model to time."""
+    try:
+        return ledger().run(row.run_id).state == "finished"
+    except BadInput:
+        return False
+
+
+def untimed(row: RunRow) -> Nothing:
+    """What to do about a run without a timing."""
+    if is_own(row):
+        return Nothing("This run has not been timed yet: press “Measure now”. It waits until nothing trains.", url="")
+    return Nothing("This run came without its model, so it cannot be timed here: train it to time it.")
 
 
 def show_measure(rows: Sequence[RunRow], row: RunRow, found: pd.DataFrame) -> None:
     """The button that asks for a timing, and what stands in its way."""
+    if not is_own(row):
+        if len(found):
+            show_exactness(found)
+        return
     waiting = active()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.popover("Settings", icon=":material/tune:"):

@@ -129,7 +129,7 @@ def test_the_sentence_names_the_best_of_each_width_and_who_beats_degree_quant() 
     sentence = low_bit(seeds_by_variant(ROWS)).sentence
     assert sentence == (
         "Best of each width, of methods whose values all hold it: QLR INT8, APPNP 82.0 %. "
-        "Better than Degree-Quant at the same width: QLR INT8, APPNP."
+        "Better than Degree-Quant at the same width: QLR INT8, APPNP (against Degree-Quant INT8, GCN)."
     ), "A2Q INT2 takes 3 bits over all values"
 
 

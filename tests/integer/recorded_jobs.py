@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dqviz.integer.kernels import finishing, native
+from dqviz.integer.kernels import finishing, native, operands
 from dqviz.integer.kernels.library import KINDS, GemmJob
 from dqviz.integer.kernels.native import Native
 
@@ -44,6 +44,7 @@ class Recorder(Native):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(native, "address", self.note)
             patch.setattr(finishing, "address", self.note)
+            patch.setattr(operands, "address", self.note)
             yield
 
     def do(self, job: Structure, threads: int, *kept: Any) -> None:

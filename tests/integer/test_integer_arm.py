@@ -107,6 +107,8 @@ def dense_cases() -> Iterator[Case]:
                 yield "gemm", (x, weight, ending), {}
             both = Requantize(multiplier, np.zeros(channels), True, Grid(1.0, 1, bits), also=2 * multiplier)
             yield "gemm_pair", (x, weight, x, weight, both), {}
+            sums = values(11, channels, 8, 4).astype(np.int32) * 50
+            yield "combine", (sums, codes(11, channels, bits, 3, 1).packed(), both), {}
             yield "quantize", ((3 * rng.normal(size=(9, channels))).astype(np.float32), Grid(0.5, 1, bits)), {}
         stored = SparseRows(pattern, rng.normal(size=tail.num_entries).astype(np.float32))
         yield "quantize_entries", (stored, Grid(0.01, 0, bits)), {}

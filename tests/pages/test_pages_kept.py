@@ -63,3 +63,8 @@ def test_the_table_of_a_kept_study_is_that_of_its_runs(shipped: Path) -> None:
     assert "A kept study" in app.get("selectbox")[0].options
     seeds = app.dataframe[0].value["seeds"]
     assert sum(seeds) == len(Store(Ledger()).runs("table"))
+
+
+def test_what_kept_studies_leave_out_is_said(shipped: Path) -> None:
+    app = checked(next(entry for entry in PAGES if entry.url == "ranges"), tab="By degree")
+    assert any("kept studies leave it out" in text.value for text in app.markdown)

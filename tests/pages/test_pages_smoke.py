@@ -92,6 +92,47 @@ def test_the_worst_nodes_of_every_site_open_their_neighbourhood(layer: int, fill
     assert opened(PAGES[2], **here, node="160").session_state["node"] == first
 
 
+def captions(app: AppTest) -> str:
+    return "\n".join(text.value for text in app.caption)
+
+
+def test_a_study_is_opened_by_its_id_as_well(fresh: Path) -> None:
+    app = opened(next(page for page in PAGES if page.url == "compare"), study="lowbit-latency")
+    assert not app.exception
+    assert app.session_state["study"] == "Below 8 bits, latency"
+    assert "not on this computer" not in captions(app)
+
+
+def test_a_link_to_a_study_that_is_elsewhere_says_so(fresh: Path) -> None:
+    app = opened(PAGES[2], study="My own study")
+    assert "“My own study” is not on this computer; this is another study." in captions(app)
+    assert "not on this computer" in captions(app.run()), "until another study is chosen"
+
+
+@pytest.mark.parametrize("arch", ["appnp", "smp"])
+def test_a_propagation_is_timed_as_a_whole(arch: str, fresh: Path) -> None:
+    run = f"{arch.upper()} QAT INT8, cora, seed 0"
+    app = opened(next(page for page in PAGES if page.url == "latency"), study="lowbit-latency", run=run)
+    assert not app.exception
+    assert app.session_state["run"] == run
+    assert f"On {arch} on cora" in texts(app)
+    assert "not timed yet" not in "".join(metric.value for metric in app.metric)
+    assert not app.get("button"), "its model is elsewhere: there is nothing to time"
+
+
+def test_a_shipped_run_without_a_timing_is_to_be_trained(fresh: Path) -> None:
+    app = opened(next(page for page in PAGES if page.url == "latency"), study="dq-cora")
+    assert not app.exception
+    assert "train it to time it" in texts(app)
+
+
+def test_no_browser_no_pdf_button(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    app = opened(next(page for page in PAGES if page.url == "report"))
+    assert not app.exception
+    assert "A PDF needs Chromium" in texts(app)
+
+
 def test_runs_from_before_edges_were_kept_say_so(filled: Path) -> None:
     for table in filled.rglob("edges.parquet"):
         table.unlink()

@@ -13,7 +13,7 @@ import pytest
 from dqviz import analysis, plots
 from dqviz.analysis.info import Info
 from dqviz.plots import style
-from dqviz.plots.draw import _apart
+from dqviz.plots.draw import _apart, figure, left_out
 from tests.analysis import analysis_examples as examples
 from tests.analysis.test_analysis_infos import empty_infos
 
@@ -247,3 +247,9 @@ def test_a_theme_sets_text_and_keeps_the_background_clear(theme: style.Theme) ->
     assert plain.layout.template.layout.font.color is None
     assert themed.layout.paper_bgcolor == style.CLEAR
     json.dumps(style.template(theme))
+
+
+def test_a_chart_says_what_it_leaves_out() -> None:
+    fig = figure(200)
+    assert not left_out(fig, 7, 7).layout.annotations
+    assert left_out(fig, 7, 37, "panels").layout.annotations[0].text == "7 of 37 panels are drawn"

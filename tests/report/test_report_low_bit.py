@@ -139,7 +139,7 @@ def test_the_command_trains_and_writes(
     assert found["sgquant"]["tensor_bits"] > 4
     assert found["sgquant"]["to_dq_verdict"].startswith("No difference between SGQuant INT4, GCN and Degree-Quant INT4")
     assert found["fp32"]["to_dq"] is None
-    assert "All 3 runs have finished." in (tmp_path / "lowbit.md").read_text()
+    assert "All 3 runs of the preset have finished." in (tmp_path / "lowbit.md").read_text()
     assert (tmp_path / "assets" / "studies" / "lowbit-cora" / "runs.parquet").is_file()
 
 

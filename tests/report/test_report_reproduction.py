@@ -160,7 +160,7 @@ def test_the_command_trains_what_is_missing_and_writes(made: Path, capsys: pytes
     cells = json.loads(capsys.readouterr().out)
     assert {(cell["method"], cell["n"]) for cell in cells} == {("fp32", 2), ("qat", 2), ("dq", 2)}
     text = made.read_text()
-    assert "All 6 runs have finished." in text
+    assert "All 6 runs of the preset have finished." in text
     assert "too few paired seeds for a verdict (2, at least 5)" in text
     assert (made.parent / "assets" / "studies" / "dq-cora" / "runs.parquet").is_file()
     attempts = {run.run_id: run.attempt for run in Ledger().runs()}
@@ -183,7 +183,7 @@ def test_a_table_can_be_made_in_parts(
     monkeypatch.setenv("DQVIZ_HOME", str(made.parent / "another machine"))
     assert main([*arguments, "--missing"]) == 0
     assert {run.run_id for run in Ledger().runs()} == {run.digest for run in whole.runs} - first
-    assert "All 6 runs have finished." in made.read_text()
+    assert "All 6 runs of the preset have finished." in made.read_text()
     kept = pd.read_parquet(made.parent / "assets" / "studies" / "dq-cora" / "runs.parquet")
     assert set(kept.run_id) == {run.digest for run in whole.runs}
     capsys.readouterr()

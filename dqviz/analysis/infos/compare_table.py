@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from dqviz.analysis.group import Identity, Row, bits_label, bits_of, seeds_by_variant
 from dqviz.analysis.info import Info
-from dqviz.analysis.published import published
+from dqviz.analysis.published import Published, published
 from dqviz.analysis.student import row_intervals
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, count, percent
@@ -34,6 +34,7 @@ class Score:
     std: float
     seeds: int
     reported: float
+    reported_std: float
     mark: str
     note: str
 
@@ -57,7 +58,7 @@ def compare_table(rows: Sequence[Row]) -> CompareTable:
     groups = seeds_by_variant(done)
     shown = [name for name in SETTINGS if len({str(row.get(name)) for row in done}) > 1]
     widths = [name for name in WIDTHS if any(map(other_width(name), done))]
-    scores = [_score(who, members) for who, members in groups.items()]
+    scores = [_score(who, members, known_of(who, groups)) for who, members in groups.items()]
     lines = [_line(score, members, shown, widths) for score, members in zip(scores, groups.values(), strict=True)]
     table = with_widths(pd.DataFrame(lines))
     if not table.empty:
@@ -99,13 +100,23 @@ def values_of(rows: Sequence[Row], column: str) -> Floats:
     return np.array([value_of(row, column) for row in rows], dtype=np.float64)
 
 
-def _score(who: Identity, rows: Sequence[Row]) -> Score:
+def known_of(who: Identity, groups: Iterable[Identity]) -> Published | None:
+    """What was published for this configuration. Groups that differ in other settings (depth, observer) have none:
+    nothing tells which of them it is about."""
+    same = [one for one in groups if published_key(one) == published_key(who)]
+    return published(*published_key(who)) if len(same) == 1 else None
+
+
+def published_key(who: Identity) -> tuple[str, str, str, int]:
+    return who.dataset, who.arch, who.method, who.bits
+
+
+def _score(who: Identity, rows: Sequence[Row], known: Published | None) -> Score:
     values = values_of(rows, "test_accuracy")
     mean, low, high = (float(part[0]) for part in row_intervals(values[None]))
-    known = published(who.dataset, who.arch, who.method, who.bits)
     std = float(values.std(ddof=1)) if len(values) > 1 else np.nan
     return Score(who, mean, low, high, std, len(values),
-                 known.mean if known else np.nan, known.mark if known else "",
+                 known.mean if known else np.nan, known.std if known else np.nan, known.mark if known else "",
                  known.note if known else "")  # fmt: skip
 
 
@@ -115,10 +126,9 @@ def _line(score: Score, rows: Sequence[Row], shown: Sequence[str], widths: Seque
     line |= {"seeds": score.seeds, "test_accuracy": score.mean, "test_accuracy_std": score.std,
              "test_accuracy_lo": score.low, "test_accuracy_hi": score.high}  # fmt: skip
     line |= {name: mean_of(rows, name) for name in RESULTS if name != "test_accuracy"}
-    known = published(score.who.dataset, score.who.arch, score.who.method, score.who.bits)
-    if known:
-        line |= {"reported": known.mean, "reported_std": known.std, "reported_mark": known.mark,
-                 "reported_note": known.note or None}  # fmt: skip
+    if score.mark:
+        line |= {"reported": score.reported, "reported_std": score.reported_std, "reported_mark": score.mark,
+                 "reported_note": score.note or None}  # fmt: skip
     return line
 
 

@@ -12,8 +12,10 @@ from dqviz.analysis.info import Info
 from dqviz.analysis.words import number
 from dqviz.columns import TABLES
 
-WHOLE = frozenset({"gcn", "gin", "gat", "sage"})
+WHOLE = frozenset({"gcn", "gin", "gat", "sage", "appnp", "smp"})
 """Names of `op` that are a whole model; `epoch-...` are trainings, all others single operations."""
+STEPS = {"appnp": "propagation", "smp": "propagation"}
+"""How the steps of a whole model begin, where not with its own name."""
 COPY = "copy"
 """A row of this op is a plain copy of memory: the bandwidth."""
 
@@ -51,6 +53,11 @@ class Latency(Info):
     """Bars of each panel (operation on a graph); the speed-up is against the fastest FP32 of the same panel."""
 
     panels: tuple[tuple[str, tuple[Bar, ...]], ...]
+
+
+def steps_of(frame: pd.DataFrame, op: str) -> pd.DataFrame:
+    """The rows of the steps of a whole model."""
+    return frame[frame["op"].astype(str).str.startswith(f"{STEPS.get(op, op)}/")]
 
 
 def complete(frame: pd.DataFrame) -> pd.DataFrame:

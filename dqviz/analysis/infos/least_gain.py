@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dqviz.analysis.infos.latency import COPY, FULL, WHOLE, complete
+from dqviz.analysis.infos.latency import COPY, FULL, WHOLE, complete, steps_of
 from dqviz.analysis.words import count, number, percent
 
 SLIGHT = 0.25
@@ -47,7 +47,8 @@ def best_pairs(frame: pd.DataFrame, precision: str) -> list[tuple[Row, Row]]:
 def reason(frame: pd.DataFrame, mine: Row) -> str:
     """What the time of this row is spent on, as far as the timings of its steps and their bytes tell."""
     op, graph = str(mine["op"]), str(mine["graph"])
-    steps = frame[frame["op"].astype(str).str.startswith(f"{op}/") & (frame["graph"] == graph)]
+    steps = steps_of(frame, op)
+    steps = steps[steps["graph"] == graph]
     own = steps[(steps["precision"] == mine["precision"]) & (steps["backend"] == mine["backend"])]
     if op in WHOLE and own.empty:
         return "Its steps were not timed one by one."

@@ -53,6 +53,7 @@ class LowBitLine:
     result: Result
     costs: Mapping[str, float]
     rival: Difference | None
+    rival_arch: str
     loss: Loss | None
 
     @property
@@ -87,18 +88,19 @@ def _line(who: Identity, rows: Sequence[Row], groups: Groups) -> LowBitLine:
     done = finished(rows)
     one = result((who.dataset, who.arch, who.method, who.bits), rows)
     means = {name: mean_of(done, name) for name in COSTS}
-    return LowBitLine(who, one, means, _to_rival(who, done, groups), _loss(who, done, one.reported, groups))
+    rival, arch = _to_rival(who, done, groups)
+    return LowBitLine(who, one, means, rival, arch, _loss(who, done, one.reported, groups))
 
 
-def _to_rival(who: Identity, done: Sequence[Row], groups: Groups) -> Difference | None:
-    """Minus Degree-Quant at the same bits: of the same architecture, else of a GCN."""
+def _to_rival(who: Identity, done: Sequence[Row], groups: Groups) -> tuple[Difference | None, str]:
+    """Minus Degree-Quant at the same bits, and of which architecture: the same, else a GCN."""
     if who.method == RIVAL or who.bits == FULL_PRECISION:
-        return None
+        return None, ""
     for arch in (who.arch, RIVAL_ARCH):
         base = _of(groups, who, arch, RIVAL, who.bits)
         if base is not None and finished(groups[base]) and done:
-            return difference(who, base, by_seed(done), by_seed(finished(groups[base])))
-    return None
+            return difference(who, base, by_seed(done), by_seed(finished(groups[base]))), arch
+    return None, ""
 
 
 def _of(groups: Groups, who: Identity, arch: str, method: str, bits: int) -> Identity | None:
@@ -141,6 +143,12 @@ def _row(line: LowBitLine) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def other_network(line: LowBitLine) -> str:
+    """In brackets what a line was compared with, where that is not of its own architecture."""
+    own = line.rival is None or line.who.arch == line.rival_arch
+    return "" if own or line.rival is None else f" (against {line.rival.baseline})"
+
+
 def _sentence(lines: Sequence[LowBitLine]) -> str:
     done = [line for line in lines if line.result.seeds and line.who.bits != FULL_PRECISION]
     if not done:
@@ -150,7 +158,7 @@ def _sentence(lines: Sequence[LowBitLine]) -> str:
             for bits in dict.fromkeys(line.who.bits for line in held)]  # fmt: skip
     named = [f"{line.who.label} {percent(line.result.mean)}" for line in best]
     better = [line for line in done if line.rival is not None and line.rival.called and line.rival.mean > 0]
-    same = [line.who.label for line in better if line.holds_width]
+    same = [f"{line.who.label}{other_network(line)}" for line in better if line.holds_width]
     wider = [f"{line.who.label} ({line.costs['tensor_bits']:.1f} bits)" for line in better if not line.holds_width]
     text = f"Best of each width, of methods whose values all hold it: {listing(named)}."
     if same:

@@ -113,7 +113,8 @@ def _line(one: Difference) -> dict[str, object]:
 
 def _sentence(differences: Sequence[Difference], baseline: str) -> str:
     if not differences:
-        return NOTHING if not baseline else f"There is no other group to compare with {baseline}."
+        alone = f"No other group has the data set and architecture of {baseline}, so there is none to compare with it."
+        return alone if baseline else NOTHING
     called = sorted((one for one in differences if one.called), key=lambda one: -abs(one.mean))
     if len(differences) == 1:
         return differences[0].verdict

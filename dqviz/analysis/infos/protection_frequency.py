@@ -11,7 +11,8 @@ from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, identify, select, stack
 from dqviz.analysis.words import number, percent
 
-NEVER = "None of these runs protects nodes, so there is no frequency to compare."
+NEVER = ("No frequency to compare: these runs protect no nodes, or are of a graph task, whose graphs pass in other "
+         "batches each time and are not counted.")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

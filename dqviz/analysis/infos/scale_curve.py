@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dqviz.analysis.info import Info, stack
-from dqviz.analysis.infos.latency import COPY, FULL, SORT, WHOLE
+from dqviz.analysis.infos.latency import COPY, FULL, SORT, WHOLE, steps_of
 from dqviz.analysis.view import Array, Floats
 from dqviz.analysis.words import listing, number
 
@@ -60,8 +60,8 @@ def scale_curve(frame: pd.DataFrame) -> ScaleCurve:
 
 def sparse_parts(frame: pd.DataFrame, arch: str) -> pd.DataFrame:
     """Sums of the sparse steps of one pass: a row a backend, precision and graph."""
-    op = frame["op"].astype(str)
-    parts = frame[op.str.startswith(f"{arch}/") & op.str.split("/").str[-1].isin(SPARSE)]
+    steps = steps_of(frame, arch)
+    parts = steps[steps["op"].astype(str).str.split("/").str[-1].isin(SPARSE)]
     keys = ["graph", "num_nodes", "backend", "precision"]
     return parts.groupby(keys, sort=False)["median_ms"].sum().reset_index()
 

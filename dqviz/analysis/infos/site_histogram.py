@@ -85,7 +85,8 @@ def _sentence(histograms: Sequence[Histogram], key: str) -> str:
         return f"The values at {key} are not quantized in these runs."
     if not known:
         names = listing([h.who.label for h in own])
-        return f"At {key} rows or channels have grids of their own, or levels are uneven: no share is told ({names})."
+        return (f"At {key} there is no one grid whose use could be told ({names}): rows or channels have their own, "
+                "levels are uneven, or values are codewords.")  # fmt: skip
     poor = min(known, key=lambda h: h.entropy / h.bits)
     return (f"At {key} the values of {poor.who.label} fill {number(poor.entropy, 2)} of {poor.bits} bits, and "
             f"{percent(poor.clipped)} of them lie outside its range from {number(poor.lo)} to "

@@ -100,3 +100,10 @@ def padded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     out = np.zeros(len(values) + LANES)
     out[: len(values)] = values
     return out
+
+
+def in_bytes(finish: Finish) -> Finish:
+    """The same codes, one to a byte."""
+    wide = Finish.from_buffer_copy(finish)
+    wide.bits = 8
+    return wide

@@ -11,7 +11,6 @@ import ctypes
 from collections.abc import Callable, Sequence
 from ctypes import Structure
 from dataclasses import replace
-from functools import cache
 from itertools import accumulate
 from math import ceil
 from typing import Any, cast
@@ -26,7 +25,7 @@ from dqviz.integer.graph import SparseRows
 from dqviz.integer.kernels.base import INT32_MAX, Backend, Output, need_requantize
 from dqviz.integer.kernels.buffers import Buffers
 from dqviz.integer.kernels.chains import joined
-from dqviz.integer.kernels.finishing import LANES, WIDEST, bounds, finish_of
+from dqviz.integer.kernels.finishing import WIDEST, bounds, finish_of, in_bytes
 from dqviz.integer.kernels.library import (
     CODES,
     LEVELS,
@@ -36,7 +35,6 @@ from dqviz.integer.kernels.library import (
     Finish,
     GemmJob,
     Job,
-    Operand,
     QuantizeJob,
     SpmmFloatJob,
     SpmmJob,
@@ -47,6 +45,7 @@ from dqviz.integer.kernels.library import (
     library,
     team_of,
 )
+from dqviz.integer.kernels.operands import operand, repeated, shape_of, spread_of, takes
 from dqviz.integer.kernels.parallel import Numba
 from dqviz.integer.packing import row_bytes
 from dqviz.integer.quads import GROUP, Quads, fits_byte
@@ -54,7 +53,7 @@ from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
 from dqviz.registry import Entry
 
-TILE, MAX_HEADS = 64, 16
+MAX_HEADS = 16
 SMALL = 1 << 15
 """Products below which a second thread costs more than it saves (calling one takes some microseconds)."""
 BLENDED = 512
@@ -289,59 +288,6 @@ class Native(Backend):
 
     def shares_of(self, products: int) -> int:
         return self.threads if products > SMALL else 1
-
-
-@cache
-def spread_of(channels: int, heads: int) -> npt.NDArray[np.uint8]:
-    """Which byte of a group's weights [4, heads] each byte of an int8 accumulator needs: uint8 [vectors, 4, 64].
-
-    The lanes of a part stand for features in the order of `feature_of` in avx512_sparse.c.
-    """
-    vectors = -(-channels // TILE)
-    vector, part, lane = np.ogrid[:vectors, :4, :LANES]
-    planar = 64 * vector + 16 * (lane // 4) + 4 * part + lane % 4
-    feature = planar if channels > TILE // 2 else 16 * part + lane
-    head = np.where(feature < channels, feature // (channels // heads), 0)
-    return np.ascontiguousarray(head[..., None] + heads * np.arange(4), np.uint8).reshape(vectors, 4, TILE)
-
-
-def shape_of(value: Any) -> tuple[int, int]:
-    """Rows and channels of codes or of sums."""
-    return (len(value.data), value.channels) if isinstance(value, Codes) else value.shape
-
-
-def takes(value: Any) -> bool:
-    """Whether `operand` can tell of it: codes or int32 sums, whose rows have no gaps."""
-    array = value.data if isinstance(value, Codes) else value
-    return array.dtype.itemsize == array.strides[1] and (isinstance(value, Codes) or array.dtype == np.int32)
-
-
-def operand(value: Any) -> Operand:
-    """Codes or int32 sums as the C library takes them; nothing for None."""
-    if value is None:
-        return Operand()
-    if not isinstance(value, Codes):
-        return Operand(address(value), value.strides[0], 32, 0)
-    bits = value.params.bits if value.is_packed else 8
-    return Operand(address(value.data), value.data.strides[0], bits, value.params.zero_point)
-
-
-def repeated(epilogue: Epilogue, channels: int, lines: int) -> Epilogue:
-    """The epilogue of `lines` rows behind each other; it is kept by the one it is of, as its struct is."""
-    known: dict[tuple[int, int], Epilogue] = epilogue.__dict__.setdefault("_repeated", {})
-    if (channels, lines) not in known:
-        parts = {name: getattr(epilogue, name) for name in ("multiplier", "offset", "also")}
-        wide: dict[str, Any] = {name: np.tile(np.broadcast_to(values, (channels,)), lines)
-                                for name, values in parts.items() if values is not None}  # fmt: skip
-        known[channels, lines] = replace(epilogue, **wide)
-    return known[channels, lines]
-
-
-def in_bytes(finish: Finish) -> Finish:
-    """The same codes, one to a byte."""
-    wide = Finish.from_buffer_copy(finish)
-    wide.bits = 8
-    return wide
 
 
 def wrapped(out: npt.NDArray[Any], channels: int, epilogue: Epilogue | None) -> Output:

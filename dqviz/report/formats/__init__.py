@@ -12,19 +12,21 @@ from dqviz.report.formats import archive, data, html, latex, markdown, pdf
 
 @dataclass(frozen=True)
 class Format:
-    """Name (also the file's ending), what it is in a sentence, and what writes it."""
+    """Name (also the file's ending), what it is in a sentence, what writes it, and why that cannot be done here."""
 
     name: str
     summary: str
     write: Callable[[Report, Path], None]
     mime: str
+    missing: Callable[[], str] = str
 
 
 FORMATS = {
     one.name: one
     for one in (
         Format("html", "One file with interactive charts that needs no network.", html.write, "text/html"),
-        Format("pdf", "The same on paper; needs an installed Chromium.", pdf.write, "application/pdf"),
+        Format("pdf", "The same on paper; needs an installed Chromium.", pdf.write, "application/pdf",
+               pdf.missing),
         Format("md", "Text and tables in Markdown.", markdown.write, "text/markdown"),
         Format("tex", "Every table in LaTeX.", latex.write, "application/x-tex"),
         Format("csv", "One row a run.", data.write_csv, "text/csv"),

@@ -25,6 +25,15 @@ def write(report: Report, out: Path) -> None:
         shutil.copyfile(printed, out)
 
 
+def missing() -> str:
+    """Why no PDF can be made here, in one sentence; '' where it can."""
+    try:
+        find_browser()
+    except Unavailable as reason:
+        return str(reason)
+    return ""
+
+
 def find_browser() -> str:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:

@@ -16,7 +16,7 @@ BASELINES = ("fp32", "qat")
 
 def make(source: Source) -> list[Block]:
     blocks: list[Block] = []
-    for at, (title, rows) in enumerate(source.multiples()):
+    for at, (title, rows) in enumerate(source.networks()):
         for baseline in baselines(rows):
             info = paired_differences(rows, baseline)
             heading = f"{title}: difference to {baseline}"
