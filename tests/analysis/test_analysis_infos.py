@@ -560,3 +560,9 @@ def test_words() -> None:
     assert listing(list("abcdef")) == "a, b, c, d and 2 more"
     assert growth(2.1) == "grows 2.1 times"
     assert (count(1, "seed"), count(2708, "node")) == ("1 seed", "2,708 nodes")
+
+
+def test_protection_of_many_graphs_is_each_graphs_own_in_training() -> None:
+    assert "each graph has its own" not in analysis.protection_curve(examples.facts(), 0.0, 0.1).sentence
+    many = examples.facts() | {"graphs": 3}
+    assert analysis.protection_curve(many, 0.0, 0.1).sentence.endswith("in training each graph has its own.")

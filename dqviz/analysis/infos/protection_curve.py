@@ -36,7 +36,10 @@ def protection_curve(facts: Mapping[str, Any], p_min: float, p_max: float) -> Pr
     node_share, edge_share = expected_node_share(p, nodes), expected_edge_share(p, degree, nodes)
     table = pd.DataFrame({"degree": degree, "nodes": nodes, "protection": p})
     alt = f"Protection probability rising with in-degree from near {p_min:g} to {p_max:g}, node counts below."
-    return ProtectionCurve(_sentence(degree, p, node_share, edge_share), alt, table, degree, nodes, p, p_min, p_max,
+    sentence = _sentence(degree, p, node_share, edge_share)
+    if len(degree) and facts.get("graphs", 1) > 1:
+        sentence += " Here F is taken over all graphs together; in training each graph has its own."
+    return ProtectionCurve(sentence, alt, table, degree, nodes, p, p_min, p_max,
                            node_share, edge_share)  # fmt: skip
 
 
