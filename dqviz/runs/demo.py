@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dqviz.runs.store import Store
 
 DEMO_ID = "demo"
-BUDGET_BYTES = 2_000_000
+BUDGET_BYTES = 3_200_000
 MODEL = "model.safetensors"
 # A second seed is there for its interval; charts that need one of these show the first seed of a group.
 OF_FIRST_SEED = ("nodes.parquet", "edges.parquet", "histograms.parquet", "quantiles.parquet", "sites.parquet")
