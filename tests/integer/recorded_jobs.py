@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dqviz.integer.kernels import finishing, native, operands
+from dqviz.integer.kernels import entries, finishing, native, operands
 from dqviz.integer.kernels.library import KINDS, GemmJob
 from dqviz.integer.kernels.native import Native
 
@@ -45,6 +45,7 @@ class Recorder(Native):
             patch.setattr(native, "address", self.note)
             patch.setattr(finishing, "address", self.note)
             patch.setattr(operands, "address", self.note)
+            patch.setattr(entries, "address", self.note)
             yield
 
     def do(self, job: Structure, threads: int, *kept: Any) -> None:

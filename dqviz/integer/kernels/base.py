@@ -73,7 +73,7 @@ class Backend(ABC):
 
     @abstractmethod
     def sum_sparse(self, matrix: Csr, x: Csr, own: float, epilogue: Requantize) -> Csr:
-        """Unweighted sum of sparse rows plus own times the row itself, requantized; result centred, zeros dropped.
+        """Unweighted sum of sparse rows plus own times the row itself, requantized; the result is centred.
 
         x holds centred codes. Only for an epilogue that maps 0 to 0 (no offset): sparse stays sparse.
         """

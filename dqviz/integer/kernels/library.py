@@ -111,6 +111,16 @@ class BlendJob(Structure):
     ]  # fmt: skip
 
 
+class MeetJob(Structure):
+    _fields_: ClassVar = [
+        ("level", c_int32), ("threads", c_int32), ("nonnegative", c_int32), ("unused", c_int32),
+        ("low", c_float), ("high", c_float), ("own", c_double), ("x", c_void_p), ("ptr", c_void_p),
+        ("source", c_void_p), ("self", c_void_p), ("entries", c_void_p), ("groups", c_void_p), ("columns", c_void_p),
+        ("multiplier", c_void_p), ("rows", c_void_p), ("num_rows", c_int64), ("weights", c_void_p),
+        ("weight_sums", c_void_p),
+    ]  # fmt: skip
+
+
 class Step(Structure):
     _fields_: ClassVar = [("kind", c_int32), ("threads", c_int32), ("job", c_void_p)]
 
@@ -133,8 +143,9 @@ STRUCTS = (
     ChainJob,
     Operand,
     BlendJob,
+    MeetJob,
 )
-ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob, UnpackJob, ChainJob, BlendJob)
+ORDER = (SpmmJob, GemmJob, QuantizeJob, EntriesJob, SpmmFloatJob, AttentionJob, UnpackJob, ChainJob, BlendJob, MeetJob)
 KINDS: dict[type[Structure], int] = {struct: kind for kind, struct in enumerate(ORDER)}
 """The order of SHARES in kernels.c."""
 

@@ -22,16 +22,16 @@ from dqviz.integer.codes import Codes, Float32, Grid, in_own_steps
 from dqviz.integer.csr import Csr
 from dqviz.integer.epilogue import Epilogue, Requantize
 from dqviz.integer.graph import SparseRows
-from dqviz.integer.kernels.base import INT32_MAX, Backend, Output, need_requantize
+from dqviz.integer.kernels.base import INT32_MAX, Backend, Output, need_no_offset, need_requantize
 from dqviz.integer.kernels.buffers import Buffers
 from dqviz.integer.kernels.chains import joined
+from dqviz.integer.kernels.entries import entries_job, meet_job, weighed
 from dqviz.integer.kernels.finishing import WIDEST, bounds, finish_of, in_bytes
 from dqviz.integer.kernels.library import (
     CODES,
     LEVELS,
     AttentionJob,
     BlendJob,
-    EntriesJob,
     Finish,
     GemmJob,
     Job,
@@ -45,6 +45,7 @@ from dqviz.integer.kernels.library import (
     library,
     team_of,
 )
+from dqviz.integer.kernels.meeting import meeting
 from dqviz.integer.kernels.operands import operand, repeated, shape_of, spread_of, takes
 from dqviz.integer.kernels.parallel import Numba
 from dqviz.integer.packing import row_bytes
@@ -161,7 +162,15 @@ class Native(Backend):
         return Codes(out, x.params, x.channels)
 
     def sum_sparse(self, matrix: Csr, x: Csr, own: float, epilogue: Requantize) -> Csr:
-        return self.elsewhere().sum_sparse(matrix, x, own, epilogue)
+        need_no_offset(epilogue)
+        low, high = bounds(epilogue.out, epilogue.relu)
+        sums = meeting(matrix, x, own != 0) if fits_byte(int(low), int(high)) and epilogue.thresholds is None else None
+        if sums is None or x.quads is None:
+            return self.elsewhere().sum_sparse(matrix, x, own, epilogue)
+        threads = self.shares_of(8 * len(sums.source))
+        job, quads, kept = meet_job(sums, x.quads, own, epilogue, self.level, threads)
+        self.do(job, threads, quads, kept)
+        return weighed(sums.pattern, quads)
 
     def combine(self, first: Any, second: Any, epilogue: Epilogue) -> Output:
         rows, channels = shape_of(first)
@@ -247,17 +256,10 @@ class Native(Backend):
         low, high = params.qmin - params.zero_point, params.qmax - params.zero_point
         if not fits_byte(low, high):
             return self.elsewhere().quantize_entries(x, params)
-        layout, values = x.pattern.layout, x.padded
-        weights, sums = np.zeros(layout.room, np.uint8), np.empty(layout.num_rows, np.int32)
-        threads = self.shares_of(8 * len(values))
-        job = EntriesJob(self.level, threads, params.inverse, low, high, 0, address(values), address(layout.ptr),
-                       layout.num_rows, address(weights), address(sums))  # fmt: skip
-        self.do(job, threads, values, layout, weights, sums)
-        quads = Quads(layout, weights, sums, low >= 0, high <= 127)
-        placed = weights[layout.place] if low >= 0 else weights.view(np.int8)[layout.place]
-        matrix = replace(x.pattern, weights=placed)
-        matrix.__dict__["quads"] = quads
-        return matrix
+        threads = self.shares_of(8 * len(x.padded))
+        job, quads = entries_job(x, params, self.level, threads)
+        self.do(job, threads, x, quads)
+        return weighed(x.pattern, quads)
 
     def record(self) -> None:
         self.tape = []

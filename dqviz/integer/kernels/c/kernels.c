@@ -88,6 +88,7 @@ EXPORT void dqviz_sizes(int32_t *out) {
     out[10] = (int32_t)sizeof(Chain);
     out[11] = (int32_t)sizeof(Operand);
     out[12] = (int32_t)sizeof(Blend);
+    out[13] = (int32_t)sizeof(Meet);
 }
 
 /* Rows of equal number for each share. */
@@ -451,6 +452,36 @@ static void entries_share(const void *argument, int32_t share, int32_t shares) {
         }
 }
 
+static void meet_share(const void *argument, int32_t share, int32_t shares) {
+    const Meet *job = argument;
+    int64_t row, last;
+    cut(job->num_rows, share, shares, &row, &last);
+    for (; row < last; row++) {
+        const double factor = job->rows ? job->rows[row] : 1;
+        uint8_t *out = job->weights + 4 * job->groups[row];
+        int32_t total = 0;
+        for (int64_t e = job->entries[row]; e < job->entries[row + 1]; e++) {
+            int32_t sum = 0;
+            for (int64_t i = job->ptr[e]; i < job->ptr[e + 1]; i++) {
+                const uint8_t x = job->x[job->source[i]];
+                sum += job->nonnegative ? x : (int8_t)x;
+            }
+            double value = sum;
+            if (job->self[e] >= 0) {
+                const uint8_t x = job->x[job->self[e]];
+                value += job->own * (job->nonnegative ? x : (int8_t)x);
+            }
+            float y = (float)((value * factor) * job->multiplier[job->columns[e]]);
+            y = y > job->low ? y : job->low;
+            y = y < job->high ? y : job->high;
+            y = (y + 12582912.0f) - 12582912.0f;
+            out[e - job->entries[row]] = (uint8_t)(int32_t)y;
+            total += (int32_t)y;
+        }
+        job->weight_sums[row] = total;
+    }
+}
+
 static void unpack_share(const void *argument, int32_t share, int32_t shares) {
     const Unpack *job = argument;
     int64_t row, last;
@@ -501,8 +532,8 @@ static void blend_share(const void *argument, int32_t share, int32_t shares) {
 typedef void (*Share)(const void *job, int32_t share, int32_t shares);
 typedef void (*End)(const void *job);
 static const Share SHARES[] = {spmm_share, gemm_share, quantize_share, entries_share, spmm_float_share, attention_share,
-                               unpack_share, chain_share, blend_share};
-static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL, NULL, NULL, NULL};
+                               unpack_share, chain_share, blend_share, meet_share};
+static const End ENDS[] = {spmm_end, NULL, NULL, NULL, spmm_float_end, NULL, NULL, NULL, NULL, NULL};
 
 /* Threads that wait for programs. A team belongs to who made it; nothing here is shared between teams. */
 typedef struct Team {

@@ -146,6 +146,23 @@ typedef struct {
     int32_t *weight_sums;
 } Entries;
 
+/* Sums of the stored values of a sparse matrix, as bytes of the groups of another: entry e is the sum of
+   x[source[ptr[e]]] to x[source[ptr[e + 1] - 1]] and own x[self[e]] (self -1: none), finished as rows and columns say. */
+typedef struct {
+    int32_t level, threads, nonnegative, unused; /* x is unsigned */
+    float low, high;
+    double own;
+    const uint8_t *x;
+    const int64_t *ptr;
+    const int32_t *source, *self;
+    const int64_t *entries, *groups; /* [num_rows + 1]: of each row of the sum */
+    const int32_t *columns;          /* of each entry */
+    const double *multiplier, *rows; /* of each column; of each row, or NULL */
+    int64_t num_rows;
+    uint8_t *weights;
+    int32_t *weight_sums;
+} Meet;
+
 /* Packed codes one to a byte. */
 typedef struct {
     int32_t level, threads, channels, bits;
