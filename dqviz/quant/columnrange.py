@@ -98,7 +98,7 @@ def column_ends(x: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """
     if int(share * x.size(0)) <= 1:
         return x.amin(0).clamp(max=0), x.amax(0).clamp(min=0)
-    rank = (share * (x != 0).sum(0)).long().clamp(min=1)[:, None]
+    rank = (share * (x != 0).sum(0).double()).long().clamp(min=1)[:, None]  # as the observer's, in double
     columns, most = x.t().contiguous(), int(rank.max())  # a tenth of the time of sorting
     low, high = (columns.topk(most, 1, largest=upper).values.gather(1, rank - 1)[:, 0] for upper in (False, True))
     return low.clamp(max=0), high.clamp(min=0)

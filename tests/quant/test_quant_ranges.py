@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quant_examples import rows, sparse
 from torch import Tensor
@@ -75,6 +75,7 @@ def test_a_column_is_a_tensor_of_its_own(bits: int, seed: int) -> None:
 
 
 @given(st.floats(0.0, 0.4), st.floats(0.0, 0.9), st.integers(0, 10_000))
+@example(0.39999999999999997, 0.5625, 1)  # of 20 values the 7th; in single precision it would be the 8th
 @settings(max_examples=60, deadline=None)
 def test_percentiles_of_columns_are_those_of_the_observer(share: float, zeros: float, seed: int) -> None:
     """Zeros do not count, one-sided columns and columns of zeros included; the second step can only widen."""
