@@ -29,9 +29,7 @@ class Protected(NamedTuple):
 
     def mask(self, x: Tensor) -> Tensor:
         """The same as a mask that broadcasts to x."""
-        if self.ptr is not None:
-            return self.rows.repeat_interleave(self.ptr.diff())
-        return self.rows.view(-1, *[1] * (x.dim() - 1))
+        return over_values(self.rows, self.ptr, x)
 
     def count(self, x: Tensor) -> int:
         """How many values of x are protected."""
@@ -58,9 +56,12 @@ class Copies(NamedTuple):
 
     def by_value(self, x: Tensor) -> Tensor:
         """Of each value, in the shape of x."""
-        if self.ptr is not None:
-            return self.rows.repeat_interleave(self.ptr.diff())
-        return self.rows.view(-1, *[1] * (x.dim() - 1)).expand_as(x)
+        return over_values(self.rows, self.ptr, x).expand_as(x)
+
+
+def over_values(of_rows: Tensor, ptr: Tensor | None, x: Tensor) -> Tensor:
+    """What is told of rows [num_rows], so that it broadcasts to x, or of each value of CSR rows that begin at `ptr`."""
+    return of_rows.view(-1, *[1] * (x.dim() - 1)) if ptr is None else of_rows.repeat_interleave(ptr.diff())
 
 
 class Seen(NamedTuple):

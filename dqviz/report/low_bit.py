@@ -171,8 +171,7 @@ def against(line: LowBitLine) -> str:
     one = line.rival
     if one is None or not one.pairs:
         return NOTHING
-    arch = one.baseline.rpartition(", ")[2]
-    other = "" if arch == line.who.arch.upper() else f", Degree-Quant on {arch}"
+    other = "" if line.rival_arch == line.who.arch else f", Degree-Quant on {line.rival_arch.upper()}"
     inside = f"{signed(one.low)} to {signed(one.high)}, " if np.isfinite(one.low) else ""
     return f"{signed(one.mean)} ({inside}{one.pairs} pairs{other}): {called(one)}"
 

@@ -70,6 +70,16 @@ def test_a_cancel_is_cooperative_then_sigterm(
     assert ledger.cancel(first.run_id) is False
 
 
+def stopped(ledger: Ledger, worker: Worker) -> tuple[str, int]:
+    """The first run, once it has an epoch, and its process, which is asleep until somebody wakes it."""
+    wait_until(lambda: ledger.runs()[0].epoch > 0, worker.step)
+    run_id = ledger.runs()[0].run_id
+    pid = pid_of(ledger, run_id)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    return run_id, pid
+
+
 def test_a_study_started_again_while_its_run_still_stops_is_finished(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,11 +88,7 @@ def test_a_study_started_again_while_its_run_still_stops_is_finished(
     monkeypatch.setenv("FAKE_GATE", str(gate))
     study_id = ledger.submit(study(1))
     worker = Worker(ledger, "local", FAKE, retry_pause_s=0.0)
-    wait_until(lambda: ledger.runs()[0].epoch > 0, worker.step)
-    run_id = ledger.runs()[0].run_id
-    pid = pid_of(ledger, run_id)
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    run_id, pid = stopped(ledger, worker)
     assert ledger.cancel_study(study_id) == 1
     worker.step()
     ledger.submit(study(1))
@@ -98,11 +104,7 @@ def test_a_stopped_job_that_was_cancelled_is_killed(
     monkeypatch.setenv("FAKE_GATE", str(tmp_path / "never"))
     ledger.submit(study(1))
     worker = Worker(ledger, "local", FAKE, grace_s=0.1)
-    wait_until(lambda: ledger.runs()[0].epoch > 0, worker.step)
-    run_id = ledger.runs()[0].run_id
-    pid = pid_of(ledger, run_id)
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    run_id, _ = stopped(ledger, worker)
     ledger.cancel(run_id)
     wait_until(lambda: ledger.run(run_id).state == "cancelled", worker.step)
 

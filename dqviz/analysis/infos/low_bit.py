@@ -47,7 +47,8 @@ class Loss:
 
 @dataclass(frozen=True)
 class LowBitLine:
-    """One configuration over its seeds. `costs`: means of COSTS, NaN where unknown; `rival`: minus Degree-Quant."""
+    """One configuration over its seeds. `costs`: means of COSTS, NaN where unknown; `rival`: minus Degree-Quant,
+    of architecture `rival_arch`."""
 
     who: Identity
     result: Result
@@ -145,8 +146,9 @@ def _row(line: LowBitLine) -> dict[str, Any]:
 
 def other_network(line: LowBitLine) -> str:
     """In brackets what a line was compared with, where that is not of its own architecture."""
-    own = line.rival is None or line.who.arch == line.rival_arch
-    return "" if own or line.rival is None else f" (against {line.rival.baseline})"
+    if line.rival is None or line.rival_arch == line.who.arch:
+        return ""
+    return f" (against {line.rival.baseline})"
 
 
 def _sentence(lines: Sequence[LowBitLine]) -> str:
