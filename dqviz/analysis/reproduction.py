@@ -13,7 +13,7 @@ from dqviz.analysis.infos.paired_differences import AT_LEAST, by_seed, paired, s
 from dqviz.analysis.published import Published, published
 from dqviz.analysis.student import mean_interval, row_intervals
 from dqviz.analysis.view import FULL_PRECISION
-from dqviz.analysis.words import points, signed_points
+from dqviz.analysis.words import points
 
 WIDE = 0.02
 """A standard deviation above this one (a share of 1) asks for more seeds."""
@@ -47,7 +47,15 @@ class Result:
     @property
     def wide(self) -> bool:
         """The spread asks for more seeds than there are."""
-        return self.std > WIDE and len(self.seeds) < MORE_SEEDS
+        return self.scattered and self.short
+
+    @property
+    def scattered(self) -> bool:
+        return self.std > WIDE
+
+    @property
+    def short(self) -> bool:
+        return len(self.seeds) < MORE_SEEDS
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,20 @@ def claims(cells: Mapping[Key, Sequence[Row]]) -> list[Claim]:
     return found
 
 
+def compared(one: Key, other: Key) -> bool:
+    """Does a claim pair the seeds of these two cells?"""
+    methods = {one[2], other[2]}
+    alike = one[:2] == other[:2] and ("fp32" in methods or one[3] == other[3])
+    return alike and SUBJECT in methods and bool(methods & set(BASELINES))
+
+
+def asking(results: Sequence[Result]) -> list[Result]:
+    """Cells with fewer than MORE_SEEDS seeds whose spread asks for as many, or that of a cell they are paired with."""
+    scattered = [one.key for one in results if one.scattered]
+    return [one for one in results
+            if one.short and one.seeds and (one.scattered or any(compared(one.key, key) for key in scattered))]
+
+
 def _claim(key: Key, baseline: str, width: int, rows: Sequence[Row], other: Sequence[Row]) -> Claim:
     dataset, arch, _, bits = key
     differences = paired(by_seed(finished(rows)), by_seed(finished(other)))
@@ -146,7 +168,11 @@ def loss_verdict(reported: float, low: float, high: float, pairs: int) -> str:
     if pairs < AT_LEAST:
         return f"too few paired seeds for a verdict ({pairs}, at least {AT_LEAST})"
     if low > reported:
-        return f"fails: at least {signed_points(low)} points are lost here"
+        if low > 0:
+            return f"fails: at least {points(low)} points are lost here"
+        gained = f"at most {points(-low)} points are gained here"  # a gain was reported
+        return f"not shown: {gained if high < 0 else 'no difference can be called'}"
     if high < reported:
-        return f"holds: at most {signed_points(high)} points are lost here"
+        ours = f"most {points(high)} points are lost" if high > 0 else f"least {points(-high)} points are gained"
+        return f"holds: at {ours} here"
     return "as reported: the reported loss lies in our interval"

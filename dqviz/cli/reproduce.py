@@ -61,7 +61,7 @@ def reproduce(
     if keep:
         kept(found, Store(ledger))
     emit([one for made in found for one in rows(made)], as_json, COLUMNS)
-    open_cells = sum(len({*made.part.missing(), *(one.key for one in made.wide if more)}) for made in found)
+    open_cells = sum(len({*made.part.missing(), *(one.key for one in made.asking if more)}) for made in found)
     if open_cells:
         fail(f"{open_cells} cells are not complete; {path} says which.")
 
@@ -106,10 +106,10 @@ def lacking(studies: dict[str, Study], ledger: Ledger) -> dict[str, Study]:
 
 
 def wider(found: Sequence[Made]) -> dict[str, Study]:
-    """The cells whose spread asks for more seeds, by data set."""
+    """The cells that ask for more seeds, by data set."""
     from dqviz.analysis.reproduction import MORE_SEEDS
 
-    more = {made.part.dataset: made.part.more([one.key for one in made.wide], MORE_SEEDS) for made in found}
+    more = {made.part.dataset: made.part.more([one.key for one in made.asking], MORE_SEEDS) for made in found}
     return {dataset: study for dataset, study in more.items() if study is not None}
 
 

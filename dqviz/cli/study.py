@@ -90,6 +90,8 @@ def chosen(file: Path | None, name: str | None) -> Study:
     """The study that was asked for: exactly one of a file and a preset."""
     if (file is None) == (name is None):
         raise BadInput(f"Give a study file, or --preset with one of: {', '.join(presets())}.")
+    if file is not None and not file.exists() and file.name in presets():
+        raise BadInput(f"{file.name} is a preset, not a file: give it as --preset {file.name}.")
     return read_study(file) if file is not None else preset(name or "")
 
 

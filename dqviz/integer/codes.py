@@ -24,7 +24,7 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Accumulator = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
-MAX_BITS = 8
+MIN_BITS, MAX_BITS = 2, 8
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,12 @@ class Grid:
 
 
 def require_narrow(quantizer: Quantizer) -> None:
-    """Raises Unavailable where the site has more than 8 bits."""
+    """Raises Unavailable where the site has more than 8 bits, or the one bit of which no kernel takes codes."""
     bits = quantizer.qtype.bits
     if bits > MAX_BITS:
         raise Unavailable(f"No integer run: site {quantizer.key!r} has {bits} bits, more than {MAX_BITS}.")
+    if bits < MIN_BITS:
+        raise Unavailable(f"No integer run: site {quantizer.key!r} has {bits} bit, fewer than {MIN_BITS}.")
 
 
 def grid_of(quantizer: Quantizer) -> Grid:

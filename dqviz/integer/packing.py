@@ -18,6 +18,11 @@ def per_byte(bits: int) -> int:
     return 4 if bits <= 2 else 2 if bits <= 4 else 1
 
 
+def held_bits(bits: int) -> int:
+    """The width that kernels see: codes of 5 to 7 bits lie as whole bytes, like those of 8."""
+    return bits if per_byte(bits) > 1 else 8
+
+
 def row_bytes(channels: int, bits: int) -> int:
     return -(-channels // per_byte(bits))
 

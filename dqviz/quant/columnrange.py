@@ -66,6 +66,8 @@ class ColumnRange(Quantizer):
         values = shown(x, protected if copies is None else hidden(protected, copies)).float()
         if copies is not None and self.clipped and self.columns is None:
             values = values.repeat_interleave(copies.rows, 0)
+            if not values.numel():  # a batch without edges sends nothing
+                return
         if self.columns is None:
             lo, hi = column_ends(values.reshape(values.size(0), -1), self.clipped)
         else:

@@ -11,10 +11,11 @@ import numpy as np
 from dqviz.analysis.group import Identity, method_label, variant_of, width_of
 from dqviz.analysis.infos.low_bit import Loss, LowBit, LowBitLine, claim_verdict, low_bit
 from dqviz.analysis.infos.paired_differences import Difference
-from dqviz.analysis.published import LOW_BIT, MARKS, Published
+from dqviz.analysis.published import LOW_BIT, MARKS, SPEED_UP, Published
 from dqviz.analysis.reproduction import MORE_SEEDS, WIDE, Key
+from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import number
-from dqviz.report.reproduction import Made, asking, commands, name_of, signed, spread, standing, table
+from dqviz.report.reproduction import Made, commands, name_of, signed, spread, standing, table, unbegun, wanted
 from dqviz.runs.reproducing import LATENCY, Reproduction
 
 INTRODUCTION = f"""
@@ -27,7 +28,8 @@ and widths with every method. Settings are those that `dqviz search` has found b
 that no final run has; `dqviz/training/settings` holds them with the trials of each cell, which are not the same for
 all. A cell of 0 trials has the preset's settings: that it is worse may be theirs. Methods that quantize in training
 may choose whether each row of features is divided by its sum or left at 0 and 1, and whether quantizers come on after
-a part of the epochs.
+a part of the epochs. SMP's multiplier is kept where no step amplifies (the authors' is free): where it lies at that
+bound in all steps, as in most of these runs, SMP is one fixed filter; the page Ranges shows it under Smoothness.
 
 Bits: what was asked for. Feature bits: mean bits of a quantized feature between the layers. Tensor bits: mean bits of a
 value over all sites of the profile `paper` (inputs, weights, products, edge coefficients, messages, aggregates, layer
@@ -48,6 +50,7 @@ CELLS = ("", "method", "bits", "ours", "n", "trials", "feature bits", "tensor bi
          "latency ms (`integer`)", "published", "otherwise", "against Degree-Quant", "seconds")  # fmt: skip
 CLAIMS = ("", "method", "bits", "ours", "published", "authors' code, our protocol", "accuracy", "lost here",
           "loss reported", "loss")  # fmt: skip
+SPEEDS = ("", "method", "bits", "ms", "FP32 ms", "times faster here", "reported")
 ELSEWHERE = ("", "method", "bits", "published", "authors' code, our protocol", "otherwise")
 NOTHING = "–"
 
@@ -84,10 +87,10 @@ def identity(key: Key) -> Identity:
     return replace(who, label=f"{who.label}, {arch.upper()}")
 
 
-def document(tables: Sequence[MadeLowBit], where: str = "") -> str:
+def document(made: Sequence[MadeLowBit], where: str = "") -> str:
     """The whole file. `where`: machine and versions, in one sentence."""
     head = ["# Methods below 8 bits, under one protocol", INTRODUCTION.strip(), *([where] if where else [])]
-    return "\n\n".join([*head, *(section(made) for made in tables)]) + "\n"
+    return "\n\n".join([*head, *(section(one) for one in made), *unbegun(made)]) + "\n"
 
 
 def section(made: MadeLowBit) -> str:
@@ -98,10 +101,13 @@ def section(made: MadeLowBit) -> str:
     claimed = [line for line in lines if line.loss or (line.result.reported and line.who.method != "fp32")]
     if claimed:
         text += ["### Published claims under this protocol", table(CLAIMS, [claims_of(line) for line in claimed])]
+    timed = speed_ups(lines)
+    if timed:
+        text += ["### Published speed-ups", table(SPEEDS, timed)]
     others = elsewhere(part)
     if others:
         text += ["### Published without a cell here", table(ELSEWHERE, others)]
-    return "\n\n".join([*text, *asking(made), *commands(part)])
+    return "\n\n".join([*text, *wanted(made), *commands(part)])
 
 
 def untimed_cells(untimed: Mapping[Key, str]) -> list[str]:
@@ -129,6 +135,19 @@ def claims_of(line: LowBitLine) -> list[str]:
     return [line.who.arch.upper(), method_label(line.who.method), width_of({"bits": line.who.bits}),
             spread(one.mean, one.std), reported(known), rerun(known), claim_verdict(line) if known else NOTHING,
             *(lost(line.loss) if line.loss else [NOTHING] * 3)]  # fmt: skip
+
+
+def speed_ups(lines: Sequence[LowBitLine]) -> list[list[str]]:
+    """Latency against full precision of the same architecture, where a source tells it and both were timed here."""
+    whole = {line.who.arch: line.costs["latency_ms"] for line in lines if line.who.bits == FULL_PRECISION}
+    return [
+        [line.who.arch.upper(), method_label(line.who.method), width_of({"bits": line.who.bits}),
+         number(line.costs["latency_ms"]), number(whole[line.who.arch]),
+         f"{whole[line.who.arch] / line.costs['latency_ms']:.2f}", f"{told[0]:g} [{MARKS[told[1]]}], how is unknown"]
+        for line in lines
+        if (told := SPEED_UP.get((line.who.arch, line.who.method, line.who.bits)))
+        and np.isfinite(whole.get(line.who.arch, np.nan) * line.costs["latency_ms"])
+    ]  # fmt: skip
 
 
 def lost(loss: Loss) -> list[str]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from dqviz.analysis.group import method_label, width_of
 from dqviz.analysis.published import MARKS, SOURCE
-from dqviz.analysis.reproduction import MORE_SEEDS, WIDE, Claim, Key, Result, claims, result
-from dqviz.runs.reproducing import DEGREE_QUANT, Reproduction
+from dqviz.analysis.reproduction import MORE_SEEDS, SUBJECT, WIDE, Claim, Key, Result, asking, claims, result
+from dqviz.runs.presets import preset
+from dqviz.runs.reproducing import DEGREE_QUANT, Reproduction, tables
 
 INTRODUCTION = f"""
 Written by `make reproduce` (`dqviz reproduce`) from the ledger: {SOURCE}, trained again under one protocol.
@@ -37,8 +38,8 @@ reported. Seconds are the wall time of all seeds of a cell, one thread a run. Tr
 settings of the cell; 0 where they are the preset's.
 """
 TABLE = ("", "method", "bits", "ours", "95 % interval", "n", "trials", "reported", "difference", "verdict", "seconds")
-CLAIMS = ("", "bits", "baseline", "ours", "95 % interval", "pairs", "reported", "verdict")
-LEFT = ("", "method", "bits", "verdict", "baseline", "otherwise", "against Degree-Quant", "accuracy", "loss")
+CLAIMS = ("", "Degree-Quant", "baseline", "ours", "95 % interval", "pairs", "reported", "verdict")
+LEFT = ("", "method", "bits", "Degree-Quant", "verdict", "baseline", "otherwise", "against Degree-Quant", "accuracy", "loss")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +54,27 @@ class Made:
         return cls(part, tuple(result(key, rows) for key, rows in part.rows.items()))
 
     @property
-    def wide(self) -> list[Result]:
-        """Cells whose spread asks for more seeds than there are."""
-        return [one for one in self.results if one.wide]
+    def asking(self) -> list[Result]:
+        """Cells that want more seeds than there are, for their own spread or that of a cell they are paired with."""
+        return [] if self.part.folded else asking(self.results)
 
 
-def document(tables: Sequence[Made], where: str = "") -> str:
+def document(made: Sequence[Made], where: str = "") -> str:
     """The whole file. `where`: machine and versions, in one sentence."""
     head = ["# Degree-Quant, reproduced", INTRODUCTION.strip(), *([where] if where else [])]
-    return "\n\n".join([*head, *(section(made) for made in tables)]) + "\n"
+    return "\n\n".join([*head, *(section(one) for one in made), *unbegun(made)]) + "\n"
+
+
+def unbegun(made: Sequence[Made]) -> list[str]:
+    """The tables of which there is no run here, and how to make them."""
+    kind = made[0].part.kind if made else DEGREE_QUANT
+    here = {one.part.dataset for one in made}
+    left = [dataset for dataset in tables(kind) if dataset not in here]
+    if not left:
+        return []
+    option = "" if kind == DEGREE_QUANT else f" --table {kind}"
+    lines = [f"- {preset(f'{kind}-{name}').name}: `dqviz reproduce{option} --datasets {name}`" for name in left]
+    return ["## Tables of which nothing is trained here", "\n".join(lines)]
 
 
 def section(made: Made) -> str:
@@ -70,8 +83,8 @@ def section(made: Made) -> str:
              table(TABLE, [cells_of(one, part) for one in made.results])]  # fmt: skip
     found = claims(part.rows)
     if found:
-        lines += ["### Degree-Quant against the baselines", table(CLAIMS, [claim_cells(one) for one in found])]
-    return "\n\n".join([*lines, *asking(made), *commands(part)])
+        lines += ["### Degree-Quant against the baselines", table(CLAIMS, [claim_cells(one, part) for one in found])]
+    return "\n\n".join([*lines, *wanted(made), *commands(part)])
 
 
 def standing(part: Reproduction) -> list[str]:
@@ -102,31 +115,39 @@ def searching(part: Reproduction) -> str:
     return f"{text} Not searched, with the preset's settings: {', '.join(left)}." if left else text
 
 
-def asking(made: Made) -> list[str]:
+def wanted(made: Made) -> list[str]:
     """Which cells ask for more seeds, and how to run them."""
-    found, part = made.wide, made.part
+    found, part = made.asking, made.part
     if not found:
         return []
     names = ", ".join(f"{name_of(one.key)} ({100 * one.std:.1f})" for one in found)
     kind = "" if part.kind == DEGREE_QUANT else f" --table {part.kind}"
     command = f"`dqviz reproduce{kind} --datasets {part.dataset} --more`"
-    why = f"The standard deviation exceeds {100 * WIDE:g} points in: {names}."
-    return [f"{why} These cells ask for {MORE_SEEDS} seeds: {command}."]
+    why = f"The standard deviation (in brackets) exceeds {100 * WIDE:g} points in these cells, or in one they are paired with"
+    return [f"{why}: {names}. They ask for {MORE_SEEDS} seeds: {command}."]
 
 
 def cells_of(one: Result, part: Reproduction) -> list[str]:
     """A line of the table; it says where the search chose learned steps, which the published method does not have."""
     _, arch, method, bits = one.key
     known = one.reported
-    reported = f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]" if known else "–"
-    method = f"{method_label(method)}, learned steps" if part.learns(one.key) else method_label(method)
-    return [arch.upper(), method, width_of({"bits": bits}), spread(one.mean, one.std), span(one.low, one.high),
+    trap = f", {known.note}" if known and part.notes else ""
+    reported = f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]{trap}" if known else "–"
+    return [arch.upper(), called(one.key, part), width_of({"bits": bits}), spread(one.mean, one.std), span(one.low, one.high),
             str(len(one.seeds)), str(part.trials(one.key)), reported, signed(one.difference), one.verdict,
             f"{one.seconds:.0f}"]  # fmt: skip
 
 
-def claim_cells(one: Claim) -> list[str]:
-    return [one.arch.upper(), width_of({"bits": one.bits}), method_label(one.baseline), signed(one.mean),
+def called(key: Key, part: Reproduction) -> str:
+    """The method, and whether its steps are learned: then no percentile and no rule for the extreme codes has a say."""
+    return f"{method_label(key[2])}, learned steps" if part.learns(key) else method_label(key[2])
+
+
+def claim_cells(one: Claim, part: Reproduction) -> list[str]:
+    width = width_of({"bits": one.bits})
+    steps = "learned steps" if part.learns((part.dataset, one.arch, SUBJECT, one.bits)) else "as published"
+    baseline = called((part.dataset, one.arch, one.baseline, one.bits), part)
+    return [one.arch.upper(), f"{width}, {steps}", baseline, signed(one.mean),
             f"{signed(one.low)} to {signed(one.high)}", str(one.pairs), signed(one.reported), one.verdict]  # fmt: skip
 
 

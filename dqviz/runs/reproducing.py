@@ -21,6 +21,9 @@ KINDS = (DEGREE_QUANT, LOW_BIT)
 LATENCY = "lowbit-latency"
 """The preset that times cells of the low-bit table; it stands for no data set."""
 
+FOLDED = ("reddit-binary",)
+"""Tables whose seeds are the folds of one cross-validation: more seeds would test the same graphs again."""
+
 Key = tuple[str, str, str, int]
 """Data set, architecture, method, bits (0 for a map from site to bits)."""
 
@@ -101,9 +104,14 @@ class Reproduction:
         """What the runs say of their data set, each sentence once: a subset, for example."""
         return list(dict.fromkeys(str(note) for run in self.runs for note in run.summary.get("notes", ())))
 
+    @property
+    def folded(self) -> bool:
+        """Are its seeds folds, so that there are no further ones?"""
+        return self.dataset in FOLDED
+
     def learns(self, key: Key) -> bool:
         """Do the runs of this cell learn their step sizes?"""
-        return self.specs[key][0].method_settings.get("quantizer") == "lsq"
+        return key in self.specs and self.specs[key][0].method_settings.get("quantizer") == "lsq"
 
     def missing(self) -> dict[Key, str]:
         """Cell -> '7 of 10 seeds (2 queued, 1 failed: the loss became nan)', where a seed lacks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,14 @@ def test_smoothness_over_layers() -> None:
     np.testing.assert_allclose(info.multipliers[0].y, 1e-3 - 1e-4 * np.arange(1, 6))
     assert "from 0.53 after layer 1 to 0.033 after layer 5" in info.sentence
     assert "0.025 after layer 1, 0.12 after layer 5" in info.sentence
+    assert "multiplier" not in info.sentence
+
+
+def test_a_multiplier_at_its_bound_is_said() -> None:
+    group = layers(combinations=(("qat", 4),), archs=("smp",), seeds=2)
+    still = [frame.assign(multiplier=[1e-3, *[-0.263] * (len(frame) - 1)]) for frame in group.frames]
+    sentence = analysis.smoothness_by_layer([replace(group, frames=tuple(still))]).sentence
+    assert f"The multiplier of {group.label} is the same at every step from the second on" in sentence
 
 
 @pytest.mark.parametrize("combinations", [(("fp32", 32),), (("qat", 8),)])

@@ -54,7 +54,7 @@ def numbers() -> set[str]:
 
 def test_every_figure_is_a_share_and_first_entries_are_found() -> None:
     assert all(0 < entry.mean < 1 for entry in PUBLISHED)
-    found = published("cora", "gcn", "a2q", 2)
+    found = published("cora", "gcn", "a2q", 4)
     assert found is not None
     assert (found.mean, found.std, found.mark) == (pytest.approx(0.809), pytest.approx(0.006), UNVERIFIED)
     assert found.note == "1.7 bits a feature; the epoch of the best test accuracy is kept"
@@ -100,13 +100,34 @@ def test_who_has_no_rival_and_who_takes_that_of_a_gcn() -> None:
     [
         (0.02, 0.03, 10, "fails: at least 2.0 points are lost here"),
         (-0.01, 0.005, 10, "holds: at most 0.5 points are lost here"),
-        (-0.02, -0.01, 10, "holds: at most -1.0 points are lost here"),
+        (-0.02, -0.01, 10, "holds: at least 1.0 points are gained here"),
         (0.0, 0.02, 10, "as reported"),
         (0.02, 0.03, 4, "too few paired seeds for a verdict (4, at least 5)"),
     ],
 )
 def test_a_loss_in_words(low: float, high: float, pairs: int, words: str) -> None:
     assert loss_verdict(0.01, low, high, pairs).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.01, 0.002, "not shown: no difference can be called"),
+        (-0.015, -0.005, "not shown: at most 1.5 points are gained here"),
+        (-0.05, -0.01, "as reported: the reported loss lies in our interval"),
+        (-0.05, -0.03, "holds: at least 3.0 points are gained here"),
+        (0.01, 0.02, "fails: at least 1.0 points are lost here"),
+    ],
+)
+def test_a_reported_gain_in_words(low: float, high: float, words: str) -> None:
+    assert loss_verdict(-0.02, low, high, 10) == words
+
+
+def test_a_loss_at_other_bits_has_no_verdict() -> None:
+    rows = [*runs("fp32", 32, 0.80), *runs("mixq", 8, 0.75, feature_bits=4.8)]
+    line = lines(rows)["gcn", "mixq"]
+    assert line.loss is not None
+    assert line.loss.verdict == claim_verdict(line) == "no verdict: 4.8 feature bits here, 7.7 there"
 
 
 def test_the_reported_average_loss_of_sgquant_stands_with_every_width() -> None:

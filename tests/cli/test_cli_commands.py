@@ -71,6 +71,7 @@ BAD = (
     (["study", "start", "--preset", "nope"], "cora-quick"),
     (["study", "start"], "cora-quick"),
     (["study", "start", "absent.yaml"], "cannot be read"),
+    (["study", "start", "cora-quick"], "give it as --preset cora-quick"),
     (["train", "--dataset", "nope"], "digits-knn"),
     (["train", "--dataset", "karate", "--arch", "nope"], "gcn"),
     (["train", "--dataset", "karate", "--method", "nope"], "qat"),

@@ -43,7 +43,7 @@ GRAPHS: dict[str, Csr] = {
     "repeated edges": graph([1, 1, 1, 2], [0, 0, 0, 0], 3, np.array([1, 2, 3, 4], np.int8)),
 }
 CHANNELS = (1, 7, 8, 16, 33, 64, 65, 130, 257)
-BITS = (8, 4, 3, 2)
+BITS = (8, 6, 4, 3, 2)
 THREADS = (1, 2, 3, 7)
 
 

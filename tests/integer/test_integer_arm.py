@@ -61,9 +61,9 @@ def sparse_cases() -> Iterator[Case]:
                 endings: list[tuple[float, Epilogue]] = [
                     (0.0, tie_epilogue(channels, bits, 1)),
                     (0.0, Dequantize(np.full(channels, 0.1), offset, rows=factors)),
-                    (1.3, tie_epilogue(channels, BITS[turn % 4], 1, relu=True)),
+                    (1.3, tie_epilogue(channels, BITS[turn % len(BITS)], 1, relu=True)),
                     (0.0, Requantize(np.full(channels, 0.01), offset, False, Grid(1.0, 0, bits), rows=factors)),
-                    (0.0, elu_epilogue(channels, BITS[turn % 4], 0, 0.3)),
+                    (0.0, elu_epilogue(channels, BITS[turn % len(BITS)], 0, 0.3)),
                 ]
                 own, epilogue = endings[(at + turn) % 5]
                 yield "spmm", (matrix, x), {}
@@ -82,7 +82,7 @@ def weighted_cases() -> Iterator[Case]:
                 yield "spmm", (matrix, x), {"epilogue": epilogue}
     plain = Csr(tail.indptr, tail.indices, None, tail.num_cols)
     for turn, (heads, width) in enumerate(HEADS[:-1]):
-        rule, scores = softmax(8, BITS[turn % 4]), codes(tail.num_rows, 2 * heads, 8, turn)
+        rule, scores = softmax(8, BITS[turn % len(BITS)]), codes(tail.num_rows, 2 * heads, 8, turn)
         x, ending = codes(tail.num_rows, heads * width, 4), tie_epilogue(heads * width, 4, 1)
         yield "attend", (plain, x.packed(), scores, rule, ending), {}
         signed = np.random.default_rng(2).integers(-128, 128, (tail.num_entries, heads)).astype(np.int8)

@@ -36,7 +36,7 @@ def test_attention_and_its_sum(case: str, bits: int) -> None:
     matrix = GRAPHS[case]
     plain = Csr(matrix.indptr, matrix.indices, None, matrix.num_cols)
     for turn, (heads, width) in enumerate(HEADS):
-        rule = softmax(bits, BITS[turn % 4])
+        rule = softmax(bits, BITS[turn % len(BITS)])
         scores, x = codes(matrix.num_rows, 2 * heads, bits, turn), codes(matrix.num_rows, heads * width, bits, zero=1)
         weighted = REFERENCE.attention(plain, scores, rule)
         for name in VARIANTS:

@@ -63,7 +63,7 @@ def test_sparse_product(case: str, bits: int) -> None:
     for turn, channels in enumerate(CHANNELS):
         zero = (0, -(2 ** (bits - 1)), 1)[turn % 3]
         x = codes(matrix.num_cols, channels, bits, zero=zero)
-        out_bits = BITS[turn % 4]
+        out_bits = BITS[turn % len(BITS)]
         endings = [
             (0.0, None),
             (0.0, Dequantize(np.full(channels, 0.1), np.full(channels, -0.3))),

@@ -334,6 +334,8 @@ def test_what_has_no_integer_form_is_said_in_one_sentence() -> None:
         integer.plan(quantized(two, edge_index, x))
     with pytest.raises(Unavailable, match="16 bits"):
         integer.plan(calibrated("gcn", "node", edge_index, x, bits={"norm": 16}))
+    with pytest.raises(Unavailable, match="1 bit, fewer than 2"):
+        integer.plan(calibrated("gcn", "node", edge_index, x, bits={"norm": 1}))
     with pytest.raises(Unavailable, match="profile 'integer'"):
         integer.plan(calibrated("smp", "node", edge_index, x, profile="paper", layers=2))
     with pytest.raises(Unavailable, match="three terms"):

@@ -91,3 +91,16 @@ def test_ranges_of_columns_are_those_of_messages(observer: str, csr: bool) -> No
     assert torch.equal(message.lo, expected.lo)
     assert torch.equal(message.hi, expected.hi)
     assert message.hi.max() < 100
+
+
+@pytest.mark.parametrize("observer", ["abs", "mom", "per"])
+@pytest.mark.parametrize("quantizer", ["observed", "lsq", "rows", "columns", "pow2", "apot"])
+@pytest.mark.parametrize("arch", ["gin", "sage", "gcn", "gat"])
+def test_a_batch_without_edges_sends_nothing(arch: str, quantizer: str, observer: str) -> None:
+    x, edges = star()
+    own = {"quantizer": quantizer, "observer": observer, "percentile": 0.01}
+    model = quantize(archs.make(arch, 5, 3, "node", {"dropout": 0.0}), methods.make("qat", own), 8).train()
+    for edge_index in (edges[:, :0], edges, edges[:, :0]):
+        loss = model(x, edge_index).square().sum()
+        loss.backward()
+        assert loss.isfinite()

@@ -47,6 +47,14 @@ def test_values_by_hand() -> None:
     assert torch.equal(seen(additive, -10, 3)(x), torch.tensor([-10.0, 10.0, 8.0, 8.0, 6.0, -4.0, 2.0, 0.0]))
 
 
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_the_end_of_the_range_is_a_level(bits: int) -> None:
+    """At 8 bits there are 24 powers, the last 2^23 times the first."""
+    quantizer = seen(powers, -0.3, 0.2, bits)
+    assert quantizer.range() == pytest.approx((-0.3, 0.3))
+    assert quantizer(torch.tensor([0.3, 0.5, -0.16])).tolist() == pytest.approx([0.3, 0.3, -0.15 if bits > 2 else -0.3])
+
+
 def test_without_negative_values_all_bits_are_levels() -> None:
     quantizer = seen(additive, 0, 48)
     assert quantizer(torch.tensor([33.2, 17.5, -5.0])).tolist() == [33.0, 18.0, 0.0]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from dqviz.analysis.published import published
-from dqviz.analysis.reproduction import claim_verdict, claims, result, verdict
+from dqviz.analysis.reproduction import asking, claim_verdict, claims, result, verdict
 from dqviz.cli import main, reproduce
 from dqviz.cli.parse import grouped
 from dqviz.errors import BadInput
@@ -203,8 +203,32 @@ def test_the_file_in_docs_keeps_the_tables_that_were_not_named(
     (tmp_path / "docs").mkdir()
     monkeypatch.setattr(reproduce, "package_dir", lambda: tmp_path / "dqviz")
     assert main(["reproduce", "--datasets", "mnist", "--only-write"]) == 1
-    heads = [line for line in (tmp_path / "docs" / "reproduction.md").read_text().splitlines() if line[:3] == "## "]
+    lines = (tmp_path / "docs" / "reproduction.md").read_text().splitlines()
+    *heads, last = [line for line in lines if line[:3] == "## "]
     assert [head.split(", ")[-1] for head in heads] == ["CiteSeer", "Cora", "MNIST superpixels", "REDDIT-BINARY"]
+    assert last == "## Tables of which nothing is trained here"
+    assert lines[-1] == "- Degree-Quant table, PubMed: `dqviz reproduce --datasets pubmed`"
+
+
+def test_who_asks_for_more_seeds() -> None:
+    """Whose own spread is wide, and whoever is paired with such a cell; not what has not run, nor other widths."""
+    wide, narrow = [0.70, 0.80, 0.90], [0.80, 0.80, 0.81]
+    cells_of_table = {("fp32", 32): narrow, ("qat", 8): narrow, ("qat", 4): narrow, ("nqat", 4): wide, ("dq", 8): narrow,
+                      ("dq", 4): narrow * 10}  # fmt: skip
+    results = [result(("cora", "gcn", *key), rows(values)) for key, values in cells_of_table.items()]
+    assert [one.key[2:] for one in asking(results)] == [("nqat", 4)], "Degree-Quant has its 30"
+    results[-1] = result(("cora", "gcn", "dq", 4), rows(wide * 10))
+    assert [one.key[2:] for one in asking(results)] == [("fp32", 32), ("qat", 4), ("nqat", 4)]
+    results.append(result(("cora", "gcn", "ptq", 4), []))
+    assert len(asking(results)) == 3
+
+
+def test_folds_are_not_seeds_to_have_more_of() -> None:
+    part = Reproduction.of("reddit-binary", table("reddit-binary"), [])
+    key = ("reddit-binary", "gin", "dq", 8)
+    made = Made(part, (result(key, rows([0.7, 0.8, 0.9])),))
+    assert made.results[0].wide
+    assert made.asking == []
 
 
 def test_presets_of_tables_begin_alike() -> None:

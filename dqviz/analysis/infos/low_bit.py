@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,11 @@ def _line(who: Identity, rows: Sequence[Row], groups: Groups) -> LowBitLine:
     one = result((who.dataset, who.arch, who.method, who.bits), rows)
     means = {name: mean_of(done, name) for name in COSTS}
     rival, arch = _to_rival(who, done, groups)
-    return LowBitLine(who, one, means, rival, arch, _loss(who, done, one.reported, groups))
+    loss = _loss(who, done, one.reported, groups)
+    apart = other_bits(means, one.reported)
+    if loss and apart:
+        loss = replace(loss, verdict=apart)
+    return LowBitLine(who, one, means, rival, arch, loss)
 
 
 def _to_rival(who: Identity, done: Sequence[Row], groups: Groups) -> tuple[Difference | None, str]:
@@ -123,11 +127,15 @@ def _loss(who: Identity, done: Sequence[Row], known: Published | None, groups: G
 
 def claim_verdict(line: LowBitLine) -> str:
     """Whether a published accuracy holds under the common protocol; none where bits were chosen and differ."""
-    one, known = line.result, line.result.reported
-    ours, theirs = line.costs["feature_bits"], known.mean_bits if known else np.nan
-    if abs(ours - theirs) > SAME_BITS:
-        return f"no verdict: {ours:.1f} feature bits here, {theirs:.1f} there"
-    return f"fails: {one.verdict}" if one.verdict.startswith("lower") else one.verdict
+    one = line.result
+    fails = f"fails: {one.verdict}" if one.verdict.startswith("lower") else one.verdict
+    return other_bits(line.costs, one.reported) or fails
+
+
+def other_bits(costs: Mapping[str, float], known: Published | None) -> str:
+    """Why a published figure is no claim about ours: it stands at other bits; '' where it does not."""
+    ours, theirs = costs["feature_bits"], known.mean_bits if known else np.nan
+    return f"no verdict: {ours:.1f} feature bits here, {theirs:.1f} there" if abs(ours - theirs) > SAME_BITS else ""
 
 
 def _row(line: LowBitLine) -> dict[str, Any]:

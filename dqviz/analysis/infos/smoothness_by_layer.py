@@ -11,11 +11,13 @@ import pandas as pd
 from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, identify, means_over_seeds, over_seeds, stack
 from dqviz.analysis.view import FULL_PRECISION
-from dqviz.analysis.words import number
+from dqviz.analysis.words import listing, number
 
 MEASURES = ("roughness", "roughness_twin", "change", "layer_error", "multiplier")
 TWIN = "quantizers off"
 MOST_TWINS = 3
+STILL = 1e-6
+"""Multipliers that differ by less are one."""
 AT_ZERO = "at 0 a row tells nothing but the in-degree of its node"
 THIN = " Thin lines: the same weights with quantizers off."
 OLD = ("The chosen runs hold no smoothness by layer: they were trained before it was recorded. Runs started now on the "
@@ -45,7 +47,7 @@ def smoothness_by_layer(groups: Sequence[Group]) -> SmoothnessByLayer:
     tables = [identify(means_over_seeds(group.frames, ["step"], MEASURES), group) for group in found]
     alt = ("Scale-free Dirichlet energy, change to the layer before, relative error and multiplier against the "
            "layer, one line a group of seeds, bands are 95 % intervals.")  # fmt: skip
-    said = _sentence(lines["roughness"], lines["layer_error"]) + (THIN if twins else "")
+    said = _sentence(lines["roughness"], lines["layer_error"]) + _bounded(lines["multiplier"]) + (THIN if twins else "")
     return SmoothnessByLayer(said, alt, stack(tables, ["step", *MEASURES]),
                              lines["roughness"], twins, lines["change"], _known(lines["layer_error"]),
                              _known(lines["multiplier"]))  # fmt: skip
@@ -86,6 +88,15 @@ def _sentence(energies: Sequence[Line], errors: Sequence[Line]) -> str:
     worst, begins, ends_at, depth = max(known, key=lambda one: one[2])
     lead = "The relative error of" if len(known) == 1 else "The relative error is largest in"
     return f"{text} {lead} {worst.label}: {number(begins, 2)} after layer 1, {number(ends_at, 2)} after layer {depth}."
+
+
+def _bounded(multipliers: Sequence[Line]) -> str:
+    """Whose multiplier does not move after the first step, and why."""
+    still = [line.label for line in _known(multipliers) if line.y.size > 2 and np.ptp(line.y[1:]) < STILL]
+    if not still:
+        return ""
+    return (f" The multiplier of {listing(still)} is the same at every step from the second on: it lies at the bound "
+            "beyond which a step amplifies, so these runs are one fixed filter and the smoothness bound has no say.")  # fmt: skip
 
 
 def _ends(line: Line) -> tuple[float, float, int]:

@@ -12,6 +12,7 @@ from dqviz.integer.codes import Grid
 from dqviz.integer.epilogue import Epilogue, Requantize, elu_thresholds
 from dqviz.integer.kernels.base import INT32_MAX
 from dqviz.integer.kernels.library import CODES, REALS, SUMS, Finish, address, library
+from dqviz.integer.packing import held_bits
 
 LANES = 16
 """Float32 lanes of the widest vector: kernels read whole vectors of multipliers and offsets."""
@@ -60,7 +61,7 @@ def made(epilogue: Epilogue, channels: int, reach: int, own: float) -> tuple[Fin
     if not isinstance(epilogue, Requantize):
         return Finish(REALS, 32, 0, 0, 0, 0, *places), arrays
     steps = epilogue.thresholds
-    head = (CODES, epilogue.out.bits, epilogue.out.zero_point, 0 if steps is None else len(steps))
+    head = (CODES, held_bits(epilogue.out.bits), epilogue.out.zero_point, 0 if steps is None else len(steps))
     unit = 0.0 if steps is None else float(epilogue.out.inverse)
     trusted = CHECKED if float32_may_decide(epilogue, reach) else 0
     finish = Finish(*head, *bounds(epilogue.out, epilogue.relu), *places, trusted, 0.5 - noise(epilogue), unit, 0)

@@ -48,7 +48,7 @@ from dqviz.integer.kernels.library import (
 from dqviz.integer.kernels.meeting import meeting
 from dqviz.integer.kernels.operands import operand, repeated, shape_of, spread_of, takes
 from dqviz.integer.kernels.parallel import Numba
-from dqviz.integer.packing import row_bytes
+from dqviz.integer.packing import held_bits, row_bytes
 from dqviz.integer.quads import GROUP, Quads, fits_byte
 from dqviz.integer.softmax import Softmax
 from dqviz.integer.weight import Weight
@@ -85,7 +85,7 @@ class Native(Backend):
         x = np.ascontiguousarray(in_own_steps(x, params))
         rows, channels = x.shape
         data = self.room(rows, channels, params.bits)
-        finish = Finish(CODES, params.bits, params.zero_point, 0, *bounds(params, False))
+        finish = Finish(CODES, held_bits(params.bits), params.zero_point, 0, *bounds(params, False))
         threads = self.shares_of(x.size)
         job = QuantizeJob(self.level, threads, channels, 0, address(x), params.inverse, 0, rows, address(data),
                         data.strides[0], finish)  # fmt: skip

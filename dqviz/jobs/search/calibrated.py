@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
+from dqviz.errors import Diverged
 from dqviz.jobs import network
 from dqviz.jobs.network import Network
 from dqviz.jobs.search.blind import blind_task
@@ -20,12 +23,18 @@ MOST_KEPT = 8
 
 
 def calibrated(net: Network, spec: RunSpec, should_stop: Ask) -> float:
-    """Validation accuracy after calibration; what training `spec` from its first weights gives (tested)."""
+    """Validation accuracy after calibration; what training `spec` from its first weights gives (tested).
+
+    Raises Diverged where the calibrated network's loss is not finite.
+    """
     net.model.load_state_dict(weights(spec, should_stop), strict=False)
     feed = Feed(net.task, spec.optimizer.batch_size)
     calibrate(net.model, net.method, feed)
     set_state(net.model, "on")
-    return evaluate(net.model, feed, ("val",))["val"].accuracy
+    found = evaluate(net.model, feed, ("val",))["val"]
+    if not math.isfinite(found.loss):
+        raise Diverged("The loss on the validation split is not finite after calibration.")
+    return found.accuracy
 
 
 def weights(spec: RunSpec, should_stop: Ask) -> dict[str, Tensor]:
