@@ -23,6 +23,7 @@ METHODS = {
     "sgquant": "SGQuant",
     "vq-gnn": "VQ-GNN",
     "mixq": "MixQ",
+    "hgq": "HGQ",
     "topgq": "TopGQ",
 }
 """How people write a method; a name that is not here is shown as it is registered."""

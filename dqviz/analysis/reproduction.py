@@ -124,8 +124,11 @@ def compared(one: Key, other: Key) -> bool:
 def asking(results: Sequence[Result]) -> list[Result]:
     """Cells with fewer than MORE_SEEDS seeds whose spread asks for as many, or that of a cell they are paired with."""
     scattered = [one.key for one in results if one.scattered]
-    return [one for one in results
-            if one.short and one.seeds and (one.scattered or any(compared(one.key, key) for key in scattered))]
+    return [
+        one
+        for one in results
+        if one.short and one.seeds and (one.scattered or any(compared(one.key, key) for key in scattered))
+    ]
 
 
 def _claim(key: Key, baseline: str, width: int, rows: Sequence[Row], other: Sequence[Row]) -> Claim:

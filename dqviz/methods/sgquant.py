@@ -80,7 +80,13 @@ class SgquantSettings(RangeSettings):
     top_bits: int = Field(
         default=0, ge=0, le=32, description="Topology: bits at in-degree 1; 0: the run's bits (the paper: 32)."
     )
-    budget: float = Field(default=4.0, ge=2, le=16, description="Auto: mean bits of a feature's value.")
+    budget: float = Field(
+        default=4.0,
+        ge=2,
+        le=16,
+        description="Auto: mean bits of a value that a layer made; the run's bits are the most that any gets, so there "
+        "is a choice below them alone. The data set's own rows keep the run's bits.",
+    )
     range: Literal["mean", "own"] = Field(
         default="mean", description="Range of a node: the mean over nodes, or its own extremes at every pass."
     )

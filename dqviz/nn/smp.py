@@ -9,8 +9,9 @@ L = I - A^. With lam = 0, mu = 9 and eta = 0.1 a step is APPNP's with alpha 0.1.
 their own, so message, sum and update of both streams are quantized. Use it deep and at low bits: what a step changes is
 bounded, so its range and error are.
 
-The multiplier of each step follows the graph in training and is kept for evaluation (as batch norm keeps its mean): a
-trained network is then a fixed function, and its integer run has fixed factors.
+The multiplier of each step follows the graph in training and is kept for evaluation, as the last pass left it: a
+trained network is then a fixed function, and its integer run has fixed factors. On batches of graphs that is the last batch's
+(alpha nnz and the energy are sums over a batch); it is meant for one graph.
 
 Of an eigenvalue l of A^ a step multiplies H's part by
 

@@ -26,6 +26,7 @@ METHODS = {
     "sgquant": "#999933",
     "vq-gnn": "#aa4499",
     "mixq": "#44aa99",
+    "hgq": "#7a6fd0",
     "topgq": "#b5651d",
 }
 OTHERS = ("#6a5acd", "#c05f7e", "#4f9d3a", "#a07d2b", "#3f8f9f", "#b04fc0")

@@ -24,7 +24,7 @@ def beyond(x: Tensor, protected: Protected | None, copies: Copies, end: float, k
     """The k-th of all copies of values beyond `end`, counted from outside; at least k lie there. `upper`: above it."""
     values = shown(x, hidden(protected, copies))
     outside = values > end if upper else values < end
-    tail, order = values[outside].sort(descending=upper)
+    tail, order = values[outside].topk(min(k, int(outside.sum())), largest=upper)  # each lies there at least once
     often = copies.by_value(x)[outside][order].cumsum(0)
     return float(tail[int((often < k).sum())])
 

@@ -56,10 +56,10 @@ class LevelQuantizer(Quantizer):
         return self.levels(self.size_bits)
 
     def qparams(self) -> QParams:
-        """The finest step that holds all levels; alpha is at least float32 eps, and 1 step where nothing but 0 was seen."""
+        """The finest step that holds all levels, alpha being at least float32 eps; 1 where nothing but 0 was seen."""
         lo, hi = self.observer.range()
         alpha = max(-lo, hi)
-        step = np.float32(max(alpha, EPS)) / np.float32(self.numbers()[-1])
+        step = np.float32(max(alpha, float(EPS))) / np.float32(self.numbers()[-1])
         return QParams(float(step) if alpha > 0 else 1.0, 0)
 
     def grid(self, x: Tensor) -> Grid | None:

@@ -17,8 +17,7 @@ the widths apart; A2Q lets its bits follow a local error for the same reason (ar
 MixQ paper.
 
 theta starts at softmax(softmax(bits)), which all but leaves the widths alike and puts the widest first, as in the
-authors' code. HGQ (Sun et al. 2024, arXiv 2405.00645) learns a real number of bits instead, with the gradient of a
-rounding error that halves with each bit; with few widths that hardware has, the mixture needs no such model.
+authors' code. `fractional.py` learns a real number of bits instead.
 Source: Moustafa, Kriege, Gansterer, ICDE 2025 (arXiv 2505.09361), and the authors' code.
 """
 

@@ -97,7 +97,7 @@ class Reproduction:
 
     def trials(self, key: Key) -> int:
         """How many trials chose the settings of a cell; 0 where they are the preset's."""
-        return self.searched[key].found.trials if key in self.searched else 0
+        return self.searched[key].found.spent if key in self.searched else 0
 
     @property
     def notes(self) -> list[str]:

@@ -20,7 +20,7 @@ from dqviz.runs.artifacts import write_atomically
 from dqviz.runs.home import package_dir
 from dqviz.runs.plain import clean
 from dqviz.runs.yamlfile import document
-from dqviz.spec import Frozen, RunSpec, Scalar, make_spec
+from dqviz.spec import FULL_PRECISION, Frozen, RunSpec, Scalar, make_spec
 
 SPACE = "space"
 FINAL_SEEDS = 100
@@ -45,6 +45,12 @@ class Found(Frozen):
     epochs: int
     seconds: float = Field(description="Time of all trials together, one thread.")
     command: str
+    earlier: dict[str, int] = Field(default_factory=dict, description="Trials of other studies of the cell.")
+
+    @property
+    def spent(self) -> int:
+        """All trials that the cell has had."""
+        return self.trials + sum(self.earlier.values())
 
 
 class Cell(Frozen):
@@ -65,6 +71,11 @@ class Cell(Frozen):
     def key(self) -> Key:
         return self.arch, self.method, self.bits
 
+    @property
+    def network(self) -> tuple[dict[str, Scalar], ...]:
+        """What a network is trained with, whatever quantizes it."""
+        return self.optimizer, self.arch_settings, self.dataset_settings
+
 
 def settings_dir() -> Path:
     """Where the shipped settings and the search space lie."""
@@ -78,8 +89,17 @@ def cells(dataset: str, folder: Path | None = None) -> dict[Key, Cell]:
 
 
 def write(dataset: str, found: Iterable[Cell], folder: Path) -> Path:
-    """Lays `found` over what the data set's file in `folder` holds; the other cells stay."""
-    merged = cells(dataset, folder) | {cell.key: cell for cell in found}
+    """Lays `found` over what the data set's file in `folder` holds; the other cells stay.
+
+    A cell keeps what an earlier study found where that is better (`chosen`). Those that are calibrated on the network
+    of an FP32 cell go with it when that changes: they were found on another network.
+    """
+    merged = cells(dataset, folder)
+    for cell in found:
+        merged[cell.key] = chosen(merged.get(cell.key), cell)
+    whole = {cell.arch: cell for cell in merged.values() if cell.bits == FULL_PRECISION}
+    merged = {key: cell for key, cell in merged.items()
+              if not trained_as(cell.method) or cell.network == whole.get(cell.arch, cell).network}  # fmt: skip
     rows = [_plain(merged[key]) for key in sorted(merged, key=_order)]
     text = yaml.safe_dump({"dataset": dataset, "cells": rows}, sort_keys=False, width=1_000, default_flow_style=None)
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,29 +108,66 @@ def write(dataset: str, found: Iterable[Cell], folder: Path) -> Path:
     return path
 
 
+def chosen(old: Cell | None, new: Cell) -> Cell:
+    """The one of better validation accuracy, with the trials of both; `new` where they were not judged alike.
+
+    Alike: on the same search seeds and epochs, and for what is calibrated on the same network.
+    """
+    if old is None or (old.found.seeds, old.found.epochs) != (new.found.seeds, new.found.epochs):
+        return new
+    if trained_as(new.method) and old.network != new.network:
+        return new
+    trials = old.found.earlier | {old.found.study: old.found.trials} | {new.found.study: new.found.trials}
+    top = old if old.val_accuracy > new.val_accuracy and old.found.study != new.found.study else new
+    earlier = {study: count for study, count in trials.items() if study != top.found.study}
+    return top.model_copy(update={"found": top.found.model_copy(update={"earlier": earlier})})
+
+
+def trained_as(method: str) -> str:
+    """The method whose settings train the network of this one; '' for its own."""
+    path = settings_dir() / f"{SPACE}.yaml"
+    return _parents(path, path.stat().st_mtime_ns).get(method, "") if path.is_file() else ""
+
+
 def tuned(spec: RunSpec) -> RunSpec:
-    """`spec` with the settings found for it laid over its own; unchanged where nothing was searched."""
-    cell = cells(spec.dataset).get((spec.arch, spec.method, spec.bits)) if isinstance(spec.bits, int) else None
-    if cell is None:
+    """`spec` with the settings found for it laid over its own; unchanged where nothing was searched.
+
+    What is calibrated on another method's network is trained with that one's settings, searched itself or not.
+    """
+    if not isinstance(spec.bits, int):
+        return spec
+    known = cells(spec.dataset)
+    own = known.get((spec.arch, spec.method, spec.bits))
+    parent = trained_as(spec.method)
+    network = known.get((spec.arch, parent, FULL_PRECISION)) if parent else own
+    if network is None:
         return spec
     found = {
-        "optimizer": {**spec.optimizer.model_dump(), **cell.optimizer},
-        "arch_settings": {**spec.arch_settings, **cell.arch_settings},
-        "method_settings": {**spec.method_settings, **cell.method_settings},
-        "dataset_settings": {**spec.dataset_settings, **cell.dataset_settings},
+        "optimizer": {**spec.optimizer.model_dump(), **network.optimizer},
+        "arch_settings": {**spec.arch_settings, **network.arch_settings},
+        "method_settings": {**spec.method_settings, **(own.method_settings if own else {})},
+        "dataset_settings": {**spec.dataset_settings, **network.dataset_settings},
     }
     return make_spec(**{**spec.model_dump(), **found})
 
 
 def _plain(cell: Cell) -> dict[str, Any]:
-    """A cell as the file holds it; hardly any has settings of the data set."""
-    left_out = set() if cell.dataset_settings else {"dataset_settings"}
-    return dict(clean(cell.model_dump(mode="json", exclude=left_out)))
+    """A cell as the file holds it; hardly any has settings of the data set or earlier studies."""
+    row = dict(clean(cell.model_dump(mode="json", exclude=set() if cell.dataset_settings else {"dataset_settings"})))
+    if not cell.found.earlier:
+        del row["found"]["earlier"]
+    return row
 
 
 def _order(key: Key) -> tuple[Any, ...]:
     arch, method, bits = key
     return arch, -bits, method
+
+
+@lru_cache(maxsize=2)
+def _parents(path: Path, _changed: int) -> dict[str, str]:
+    methods = document(path, "search space").get("methods", {})
+    return {method: own["trained_as"] for method, own in methods.items() if "trained_as" in (own or {})}
 
 
 @lru_cache(maxsize=16)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-cora", 390),
         ("dq-citeseer", 390),
         ("dq-pubmed", 390),
-        ("dq-mnist", 75),
+        ("dq-mnist", 150),
         ("lowbit-cora", 410),
         ("lowbit-citeseer", 380),
         ("lowbit-latency", 44),
@@ -29,6 +31,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-reddit-binary", 50),
         ("one-site", 270),
         ("observers", 60),
+        ("ablation", 270),
         ("node-bits", 100),
         ("depth-cora", 180),
     ],
@@ -170,6 +173,62 @@ def test_a_tuned_study_takes_what_was_searched(tmp_path: Path, monkeypatch: pyte
     assert eight.dataset_settings == {}
     assert (eight.optimizer.lr, eight.arch_settings, eight.method_settings["p_max"]) == (0.01, {}, 0.2)
     assert study_of({**BASE, "bits": [4]}).runs[-1].optimizer.lr == 0.01, "only where the file asks for it"
+
+
+def cell(method: str = "dq", bits: int = 4, val: float = 0.5, lr: float = 1e-3, **found: Any) -> tuned.Cell:
+    own = {} if method == "fp32" else {"observer": "per"}
+    return tuned.Cell(arch="gcn", method=method, bits=bits, val_accuracy=val, val_by_seed={1000: val},
+                      optimizer={"lr": lr}, method_settings=own, found=tuned.Found(**FOUND | found))  # fmt: skip
+
+
+def test_a_cell_keeps_what_was_better_and_counts_all_trials(tmp_path: Path) -> None:
+    def stored() -> tuple[float, str, int]:
+        one = tuned.cells("cora", tmp_path)["gcn", "dq", 4]
+        return one.val_accuracy, one.found.study, one.found.spent
+
+    for found, expected in [
+        (cell(val=0.6, study="a", trials=24), (0.6, "a", 24)),
+        (cell(val=0.5, study="b", trials=12), (0.6, "a", 36)),
+        (cell(val=0.5, study="b", trials=12), (0.6, "a", 36)),  # the same study again
+        (cell(val=0.7, study="b", trials=16), (0.7, "b", 40)),  # it went on
+        (cell(val=0.65, study="a", trials=64), (0.7, "b", 80)),
+        (cell(val=0.1, study="c", trials=5, seeds=[1001]), (0.1, "c", 5)),  # not judged alike
+    ]:
+        tuned.write("cora", [found], tmp_path)
+        assert stored() == expected
+    assert "earlier" not in (tmp_path / "cora.yaml").read_text()
+
+
+def test_what_is_calibrated_goes_with_its_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PTQ and TopGQ are trained with the settings of FP32, searched or not; a percentile belongs to one network."""
+    shutil.copy(tuned.settings_dir() / "space.yaml", tmp_path)
+    monkeypatch.setattr(tuned, "settings_dir", lambda: tmp_path)
+    tuned.write("cora", [cell("fp32", 32), cell("ptq"), cell("dq")], tmp_path)
+    assert set(tuned.cells("cora", tmp_path)) == {("gcn", "fp32", 32), ("gcn", "ptq", 4), ("gcn", "dq", 4)}
+    study = study_of({**BASE, "methods": ["fp32", "ptq", "topgq"], "bits": [8, 4], "tuned": True})
+    assert {run.optimizer.lr for run in study.runs} == {1e-3}
+    assert {run.bits: run.method_settings for run in study.runs if run.method == "ptq"} == {
+        8: {},
+        4: {"observer": "per"},
+    }
+    tuned.write("cora", [cell("fp32", 32, val=0.4, lr=0.5, study="worse")], tmp_path)
+    assert ("gcn", "ptq", 4) in tuned.cells("cora", tmp_path)
+    tuned.write("cora", [cell("fp32", 32, val=0.9, lr=0.5, study="better")], tmp_path)
+    assert set(tuned.cells("cora", tmp_path)) == {("gcn", "fp32", 32), ("gcn", "dq", 4)}
+    tuned.write("cora", [cell("ptq", lr=0.5, val=0.2)], tmp_path)
+    assert tuned.cells("cora", tmp_path)["gcn", "ptq", 4].val_accuracy == 0.2
+
+
+@pytest.mark.parametrize("dataset", ["cora", "citeseer"])
+def test_shipped_baselines_are_searched_as_much_as_degree_quant(dataset: str) -> None:
+    """And what is calibrated has the network of the FP32 cell."""
+    known = tuned.cells(dataset)
+    for (arch, method, bits), own in known.items():
+        rival = known.get((arch, "dq", bits))
+        if method in ("ptq", "qat", "nqat") and rival:
+            assert own.found.spent >= rival.found.spent, (arch, method, bits)
+        if tuned.trained_as(method):
+            assert own.network == known[arch, "fp32", 32].network, (arch, method, bits)
 
 
 @pytest.mark.parametrize("text", ["cells: 1", "cells: [1]", "cells: [{arch: gcn}]", "- 1"])

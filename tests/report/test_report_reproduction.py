@@ -213,8 +213,8 @@ def test_the_file_in_docs_keeps_the_tables_that_were_not_named(
 def test_who_asks_for_more_seeds() -> None:
     """Whose own spread is wide, and whoever is paired with such a cell; not what has not run, nor other widths."""
     wide, narrow = [0.70, 0.80, 0.90], [0.80, 0.80, 0.81]
-    cells_of_table = {("fp32", 32): narrow, ("qat", 8): narrow, ("qat", 4): narrow, ("nqat", 4): wide, ("dq", 8): narrow,
-                      ("dq", 4): narrow * 10}  # fmt: skip
+    cells_of_table = {("fp32", 32): narrow, ("qat", 8): narrow, ("qat", 4): narrow, ("nqat", 4): wide,
+                      ("dq", 8): narrow, ("dq", 4): narrow * 10}  # fmt: skip
     results = [result(("cora", "gcn", *key), rows(values)) for key, values in cells_of_table.items()]
     assert [one.key[2:] for one in asking(results)] == [("nqat", 4)], "Degree-Quant has its 30"
     results[-1] = result(("cora", "gcn", "dq", 4), rows(wide * 10))

@@ -18,8 +18,8 @@ from dqviz.errors import unknown
 RULES = (OWN, STRAIGHT)
 MEASURES = ("gradient_cosine", "gradient_error", "gradient_norm")
 HOW = {
-    OWN: "Each method has the backward rule it trains with (Degree-Quant's, gc, drops the gradient at the two extreme "
-         "codes).",
+    OWN: "Each method has the backward rule it trains with (gc, Degree-Quant's where steps are observed, drops the "
+         "gradient at the two extreme codes; learned steps drop what is clipped).",
     STRAIGHT: "Every method has the straight-through rule, so only the quantized values differ.",
 }  # fmt: skip
 ALWAYS = "Training loss, best weights, no dropout; where nodes are protected, the mean over seeded masks."  # fmt: skip

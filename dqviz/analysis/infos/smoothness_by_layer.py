@@ -95,8 +95,10 @@ def _bounded(multipliers: Sequence[Line]) -> str:
     still = [line.label for line in _known(multipliers) if line.y.size > 2 and np.ptp(line.y[1:]) < STILL]
     if not still:
         return ""
-    return (f" The multiplier of {listing(still)} is the same at every step from the second on: it lies at the bound "
-            "beyond which a step amplifies, so these runs are one fixed filter and the smoothness bound has no say.")  # fmt: skip
+    return (
+        f" The multiplier of {listing(still)} is the same at every step from the second on: it lies at the bound "
+        "beyond which a step amplifies, so these runs are one fixed filter and the smoothness bound has no say."
+    )
 
 
 def _ends(line: Line) -> tuple[float, float, int]:

@@ -9,8 +9,8 @@ from dqviz.analysis.published.degree_quant import DEGREE_QUANT, SOURCE
 from dqviz.analysis.published.entry import EXCERPT, MARKS, READ, UNVERIFIED, Published
 from dqviz.analysis.published.low_bit import AVERAGE_LOSS, LOW_BIT, SPEED_UP
 
-__all__ = ["AVERAGE_LOSS", "EXCERPT", "LOW_BIT", "MARKS", "PUBLISHED", "READ", "SOURCE", "SPEED_UP", "UNVERIFIED", "Published",
-           "published"]  # fmt: skip
+__all__ = ["AVERAGE_LOSS", "EXCERPT", "LOW_BIT", "MARKS", "PUBLISHED", "READ", "SOURCE", "SPEED_UP", "UNVERIFIED",
+           "Published", "published"]  # fmt: skip
 
 PUBLISHED: tuple[Published, ...] = (*DEGREE_QUANT, *LOW_BIT)
 

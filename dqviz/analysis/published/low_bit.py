@@ -62,7 +62,7 @@ LOW_BIT: tuple[Published, ...] = (
 )
 
 SPEED_UP = {("smp", "qlr", 2): (5.11, EXCERPT), ("smp", "qlr", 4): (4.70, UNVERIFIED)}
-"""Architecture, method, bits -> how many times faster than full precision, and its mark; how it was timed is unknown."""
+"""Architecture, method, bits -> how many times faster than full precision, and its mark; how is not told."""
 
 AVERAGE_LOSS = {"sgquant": (0.004, EXCERPT, f"mean over data sets and networks; {SGQUANT}")}
 """Method -> what it loses against full precision, mark and trap, where only an average was reported."""

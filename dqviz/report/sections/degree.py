@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from dqviz.analysis.infos.degree_histogram import degree_histogram, facts_of_nodes
 from dqviz.analysis.infos.error_by_degree import error_by_degree
 from dqviz.analysis.infos.growth import growth
@@ -10,6 +13,7 @@ from dqviz.report.blocks import Block
 from dqviz.report.charts import chart
 from dqviz.report.sections.base import Maker
 from dqviz.report.source import Source, last_key
+from dqviz.runs.home import assets_dir
 
 
 def make(source: Source) -> list[Block]:
@@ -28,15 +32,22 @@ def make(source: Source) -> list[Block]:
 
 
 def histograms(source: Source) -> list[Block]:
-    """Nodes by in-degree, once for each data set, from the first run that kept its nodes."""
+    """Nodes by in-degree, once for each data set: of the first run that kept its nodes, else as shipped with dqviz."""
     blocks: list[Block] = []
     for at, dataset in enumerate(dict.fromkeys(run.dataset for run in source.finished)):
         runs = (run.run_id for run in source.finished if run.dataset == dataset)
         nodes = next((frame for run in runs if (frame := source.table(run, "nodes")) is not None), None)
-        if nodes is not None:
-            info = degree_histogram(facts_of_nodes(nodes))
+        facts = shipped(dataset) if nodes is None else facts_of_nodes(nodes)
+        if facts:
+            info = degree_histogram(facts)
             blocks += chart(f"degree-histogram-{at}", f"{dataset}: nodes by in-degree", info, plot_degree_histogram)
     return blocks
+
+
+def shipped(dataset: str) -> dict[str, Any]:
+    """Facts of a data set that come with dqviz; {} where there are none. Kept studies have no table of their nodes."""
+    path = assets_dir() / "facts" / f"{dataset}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 MAKER = Maker("degree", "Error by in-degree", "Accumulated error against in-degree, and its growth.", make)
