@@ -10,8 +10,8 @@ their own, so message, sum and update of both streams are quantized. Use it deep
 bounded, so its range and error are.
 
 The multiplier of each step follows the graph in training and is kept for evaluation, as the last pass left it: a
-trained network is then a fixed function, and its integer run has fixed factors. On batches of graphs that is the last batch's
-(alpha nnz and the energy are sums over a batch); it is meant for one graph.
+trained network is then a fixed function, and its integer run has fixed factors. On batches of graphs that is the last
+batch's (alpha nnz and the energy are sums over a batch); it is meant for one graph.
 
 Of an eigenvalue l of A^ a step multiplies H's part by
 

@@ -147,8 +147,8 @@ def cells_of(one: Result, part: Reproduction) -> list[str]:
     trap = f", {known.note}" if known and part.notes else ""
     reported = f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]{trap}" if known else "–"
     return [arch.upper(), called(one.key, part), width_of({"bits": bits}), spread(one.mean, one.std),
-            span(one.low, one.high), str(len(one.seeds)), str(part.trials(one.key)), reported, signed(one.difference), one.verdict,
-            f"{one.seconds:.0f}"]  # fmt: skip
+            span(one.low, one.high), str(len(one.seeds)), str(part.trials(one.key)), reported, signed(one.difference),
+            one.verdict, f"{one.seconds:.0f}"]  # fmt: skip
 
 
 def called(key: Key, part: Reproduction) -> str:

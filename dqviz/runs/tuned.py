@@ -118,7 +118,7 @@ def chosen(old: Cell | None, new: Cell) -> Cell:
     if trained_as(new.method) and old.network != new.network:
         return new
     trials = old.found.earlier | {old.found.study: old.found.trials} | {new.found.study: new.found.trials}
-    top = old if old.val_accuracy > new.val_accuracy and old.found.study != new.found.study else new
+    top = old if old.val_accuracy >= new.val_accuracy and old.found.study != new.found.study else new
     earlier = {study: count for study, count in trials.items() if study != top.found.study}
     return top.model_copy(update={"found": top.found.model_copy(update={"earlier": earlier})})
 

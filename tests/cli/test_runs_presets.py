@@ -190,7 +190,8 @@ def test_a_cell_keeps_what_was_better_and_counts_all_trials(tmp_path: Path) -> N
         (cell(val=0.6, study="a", trials=24), (0.6, "a", 24)),
         (cell(val=0.5, study="b", trials=12), (0.6, "a", 36)),
         (cell(val=0.5, study="b", trials=12), (0.6, "a", 36)),  # the same study again
-        (cell(val=0.7, study="b", trials=16), (0.7, "b", 40)),  # it went on
+        (cell(val=0.6, study="b", trials=13), (0.6, "a", 37)),  # it went on; as good is no reason to change
+        (cell(val=0.7, study="b", trials=16), (0.7, "b", 40)),
         (cell(val=0.65, study="a", trials=64), (0.7, "b", 80)),
         (cell(val=0.1, study="c", trials=5, seeds=[1001]), (0.1, "c", 5)),  # not judged alike
     ]:
