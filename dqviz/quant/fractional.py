@@ -47,8 +47,9 @@ class FractionalQuantizer(Quantizer):
     @property
     def qtype(self) -> QType:
         """Of the rounded bits; before they are there, of the most."""
-        width = round(self.bits.item()) if "bits" in self._parameters else self.most.bits
-        return QType(min(max(width, min(LEAST, self.most.bits)), self.most.bits), self.most.signed)
+        bits = self.bits.item() if "bits" in self._parameters else math.nan
+        width = round(bits) if math.isfinite(bits) else self.most.bits  # not finite: the loss tells it
+        return QType(min(max(width, LEAST), self.most.bits), self.most.signed)
 
     @qtype.setter
     def qtype(self, qtype: QType) -> None:
@@ -74,7 +75,7 @@ class FractionalQuantizer(Quantizer):
         if self.searches:
             self.values = x.numel()
             with torch.no_grad():  # the optimizer may have left the borders
-                self.bits.clamp_(min(LEAST, self.most.bits), self.most.bits)
+                self.bits.clamp_(LEAST, self.most.bits)
         params, qtype = self.qparams(), self.qtype
         if not torch.is_grad_enabled():
             return rounded(x, params, qtype, protected)

@@ -31,7 +31,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-reddit-binary", 50),
         ("one-site", 270),
         ("observers", 60),
-        ("ablation", 270),
+        ("ablation", 330),
         ("node-bits", 100),
         ("depth-cora", 180),
     ],

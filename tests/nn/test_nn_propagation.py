@@ -98,6 +98,9 @@ def test_the_multiplier_stays_within_its_bounds(alpha: float, size: float, end: 
     assert bool(((model.multiplier >= low - 1e-6) & (model.multiplier <= high + 1e-6)).all())
     added = 0.15 * (1 + max(1.0, -low * 0.3))  # of H^0, by a step: eta (1 + c A^)
     assert out.norm() <= (1 + 64 * added) * logits_before(model, x).norm()
+    free = make("smp", alpha=alpha, layers=64, mu=4.0, eta=0.15, free=True).train()
+    free(x, edges)
+    assert not low <= free.multiplier[-1].item() <= high, "the authors' goes on"
 
 
 def test_evaluation_keeps_the_multiplier_of_the_last_training_pass() -> None:

@@ -82,6 +82,12 @@ def test_what_is_clipped_or_protected_moves_nothing() -> None:
     assert quantizer.bits.grad.item() == pytest.approx(math.log(2) * error, rel=1e-5)
 
 
+def test_bits_that_are_not_finite_leave_a_network_that_can_tell() -> None:
+    quantizer = site(math.nan, -1, 1, most=4)
+    quantizer(torch.randn(5))
+    assert quantizer.qtype.bits == 4
+
+
 def test_bits_stay_between_2_and_the_most_and_rest_after_the_search() -> None:
     x = torch.randn(50, requires_grad=True)
     for wild, expected in ((-3.0, 2), (40.0, 4)):

@@ -151,6 +151,7 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
     store = Store(Ledger())
     assert [study.study_id for study in store.studies()] == [
         "demo",
+        "ablation",
         "dq-citeseer",
         "dq-cora",
         "dq-reddit-binary",
@@ -159,6 +160,7 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
         "lowbit-latency",
         "node-bits",
         "observers",
+        "one-site",
     ]
     learned = next(row for row in store.runs("node-bits") if row.seed == 0 and row.method == "a2q")
     assert all(store.has(learned.run_id, name) for name in ("widths", "sites"))
