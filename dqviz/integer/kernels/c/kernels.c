@@ -392,6 +392,13 @@ static void chain_share(const void *argument, int32_t share, int32_t shares) {
     free(acc);
 }
 
+/* Of so many steps: clipped, then the nearest, ties to even (1.5 * 2^23 leaves a float32 no bit behind the point). */
+static inline int32_t code_of(float steps, float low, float high) {
+    steps = steps > low ? steps : low;
+    steps = steps < high ? steps : high;
+    return (int32_t)((steps + 12582912.0f) - 12582912.0f);
+}
+
 /* Softmax row by row: exponentials come from the table, sums are added entry by entry in float64, so that every
    implementation gets the same bits. */
 static void attention_share(const void *argument, int32_t share, int32_t shares) {
@@ -423,12 +430,9 @@ static void attention_share(const void *argument, int32_t share, int32_t shares)
                     continue;
                 const double e = job->table[job->source[(int64_t)job->indices[entry] * job->stride + h] + target[h] -
                                             job->table_first];
-                float y = (float)(e / total[h]) * job->inverse;
-                y = y > job->low ? y : job->low;
-                y = y < job->high ? y : job->high;
-                y = (y + 12582912.0f) - 12582912.0f;
-                out[h] = (uint8_t)(int32_t)y;
-                sums[h] += (int32_t)y;
+                const int32_t code = code_of((float)(e / total[h]) * job->inverse, job->low, job->high);
+                out[h] = (uint8_t)code;
+                sums[h] += code;
             }
         }
     }
@@ -471,12 +475,10 @@ static void meet_share(const void *argument, int32_t share, int32_t shares) {
                 const uint8_t x = job->x[job->self[e]];
                 value += job->own * (job->nonnegative ? x : (int8_t)x);
             }
-            float y = (float)((value * factor) * job->multiplier[job->columns[e]]);
-            y = y > job->low ? y : job->low;
-            y = y < job->high ? y : job->high;
-            y = (y + 12582912.0f) - 12582912.0f;
-            out[e - job->entries[row]] = (uint8_t)(int32_t)y;
-            total += (int32_t)y;
+            const float steps = (float)((value * factor) * job->multiplier[job->columns[e]]);
+            const int32_t code = code_of(steps, job->low, job->high);
+            out[e - job->entries[row]] = (uint8_t)code;
+            total += code;
         }
         job->weight_sums[row] = total;
     }
