@@ -158,7 +158,7 @@ def called(key: Key, part: Reproduction) -> str:
 
 def claim_cells(one: Claim, part: Reproduction) -> list[str]:
     width = width_of({"bits": one.bits})
-    steps = "learned steps" if part.learns((part.dataset, one.arch, SUBJECT, one.bits)) else "as published"
+    steps = "learned steps" if part.learns((part.dataset, one.arch, SUBJECT, one.bits)) else "observed ranges"
     baseline = called((part.dataset, one.arch, one.baseline, one.bits), part)
     return [one.arch.upper(), f"{width}, {steps}", baseline, signed(one.mean),
             f"{signed(one.low)} to {signed(one.high)}", str(one.pairs), signed(one.reported), one.verdict]  # fmt: skip

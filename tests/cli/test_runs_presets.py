@@ -26,7 +26,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-mnist", 150),
         ("lowbit-cora", 410),
         ("lowbit-citeseer", 380),
-        ("lowbit-latency", 44),
+        ("lowbit-latency", 85),
         ("lowbit-pubmed", 370),
         ("dq-reddit-binary", 50),
         ("one-site", 270),
