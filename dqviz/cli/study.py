@@ -77,12 +77,13 @@ def keep(
     study_id: StudyId,
     name: Annotated[str, typer.Option("--as", help="Its name in the folder of kept studies.")],
     out: Annotated[Path | None, typer.Option(help="Folder of kept studies; default: assets/studies.")] = None,
+    scores_only: Annotated[bool, typer.Option("--scores-only", help="Leave out tables by node, site, epoch.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Packs a study's finished runs (scores and tables, no models) so that every checkout shows them."""
     target = (out or assets_dir() / "studies") / file_name(name)
     store = Store(Ledger())
-    size = pack(store, store.study(study_id).name, store.runs(study_id), target)
+    size = pack(store, store.study(study_id).name, store.runs(study_id), target, scores_only=scores_only)
     emit({"study_id": study_id, "folder": str(target), "size_bytes": size}, as_json)
 
 

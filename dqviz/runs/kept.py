@@ -42,10 +42,13 @@ MOST_STUDIES = 64
 LEFT_OUT = "A kept study leaves out {!r} of this run; train the run again to see it."
 
 
-def pack(store: Store, name: str, runs: Sequence[RunRow], target: Path, budget_bytes: int = BUDGET_BYTES) -> int:
+def pack(
+    store: Store, name: str, runs: Sequence[RunRow], target: Path, budget_bytes: int = BUDGET_BYTES,
+    scores_only: bool = False,
+) -> int:  # fmt: skip
     """Packs those of `runs` that have finished into `target` (replaced), a study called `name`; the size in bytes.
 
-    The name of the folder is the study's id.
+    The name of the folder is the study's id. `scores_only`: without the tables of first seeds, for a study of timings.
 
     Raises BadInput when nothing has finished, when the name is taken by the demo, over budget, or where `target` holds
     something else than a study.
@@ -59,7 +62,7 @@ def pack(store: Store, name: str, runs: Sequence[RunRow], target: Path, budget_b
         _write(pd.DataFrame([_record(store, row) for row in rows]), beside / RUNS)
         for kind in OF_ALL + OF_TIMED:
             _write_table(store, rows, kind, beside)
-        for kind in OF_FIRST_SEED:
+        for kind in () if scores_only else OF_FIRST_SEED:
             _write_table(store, _first_seeds(rows), kind, beside)
         study = {"id": target.name, "name": name, "runs": len(rows)}
         (beside / STUDY).write_text(plain.dumps(study, indent=1) + "\n", encoding="utf-8")

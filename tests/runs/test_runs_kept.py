@@ -118,6 +118,18 @@ def test_timings_are_kept_with_the_run_they_timed(
     assert store.table(target, "latency")["median_ms"].tolist() == [2.0, 2.5]
 
 
+def test_scores_alone_have_no_tables_of_first_seeds(
+    ledger: Ledger, study_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.pack(Store(ledger), "Scores", ledger.runs(study_id), tmp_path / "assets" / "studies" / "scores",
+              scores_only=True)  # fmt: skip
+    store = fresh(tmp_path, monkeypatch)
+    first = next(row for row in store.runs("scores") if row.seed == 0)
+    assert store.has(first.run_id, "accuracy")
+    assert not any(store.has(first.run_id, name) for name in kept.OF_FIRST_SEED)
+    assert first.summary["test_accuracy"]
+
+
 def test_the_ledger_comes_first(folder: Path, ledger: Ledger, tmp_path: Path) -> None:
     store = Store(ledger, demo=tmp_path / "assets" / "demo")
     assert len(store.runs()) == len(ledger.runs())
