@@ -18,10 +18,10 @@ Of an eigenvalue l of A^ a step multiplies H's part by
     f(l) = k + a l + c l (k - 1 + a l),    k = 1 - (1 + mu) eta,  a = mu eta,  c = 2 eta lam      k = 0 by default
 
 and |f(l)| <= 1 for all l in [-1, 1] where -(2 - r) / r <= c <= 1, r = eta + 2 a (`bounds`; by default r = 2 - eta and
-c >= -(1 - a) / (1 + a), -0.053). The multiplier is kept there; the authors' is free (`free`). From features left at 0 and
-1 come large logits, each step drives lam further below 0, to -5 within 10 steps, and among 32 steps some amplify H. Cora, QLR
-INT4, validation accuracy of 4 seeds at 32 steps: free 76.4 and 74.2 %, twice nan; kept 82.0, 80.8, 80.8 and 80.4 %. At
-10 steps 80.3 % free, 80.4 % kept, on average.
+c >= -(1 - a) / (1 + a), -0.053). The multiplier is kept there; the authors' is free (`free`). From features left at
+0 and 1 come large logits, each step drives lam further below 0, to -5 within 10 steps, and among 32 steps some
+amplify H. Cora, QLR INT4, validation accuracy of 4 seeds at 32 steps: free 76.4 and 74.2 %, twice nan; kept 82.0,
+80.8, 80.8 and 80.4 %. At 10 steps 80.3 % free, 80.4 % kept, on average.
 
 Source: arXiv 2308.14949 and the authors' code, whose term is A^ G where the paper's is -L G; all sums here are sparse,
 the code's are dense.
