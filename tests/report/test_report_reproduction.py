@@ -238,5 +238,5 @@ def test_presets_of_tables_begin_alike() -> None:
 def test_a_cell_tells_its_trials() -> None:
     part = Reproduction.of("cora", table("cora"), [])
     key = ("cora", "gcn", "dq", 8)
-    assert part.trials(key) == cells("cora")[key[1:]].found.trials > 0
+    assert part.trials(key) == cells("cora")[key[1:]].found.spent > 0
     assert part.trials(("cora", "gcn", "a2q", 8)) == 0
