@@ -237,6 +237,27 @@ def test_a_forge_that_dies_at_any_moment_starts_nothing_twice(ledger: Ledger, st
 
 
 @pytest.mark.fault
+def test_jobs_that_ended_before_their_birth_was_heard_are_not_started_again(
+    ledger: Ledger, starts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The forge has forked them and dies without a word; their locks are free already, but their notes name them."""
+    ledger.submit(study(3, epochs=2))
+    worker = forged_worker(ledger)
+    worker.step()
+    (forge,) = worker.engine._forges._kept.values()
+    wait_until(lambda: all(row.state == "finished" for row in ledger.runs()))
+    os.kill(forge_of(worker), signal.SIGKILL)
+
+    def silent(_timeout_s: float) -> None:
+        forge.alive = False
+
+    monkeypatch.setattr(forge, "_receive", silent)
+    finish(ledger, worker)
+    assert ends(ledger) == [("finished", 1)] * 3
+    assert len(starts.read_text().splitlines()) == 3
+
+
+@pytest.mark.fault
 @pytest.mark.parametrize("fault", ["broken", "threads", "hangs"])
 def test_a_forge_that_cannot_serve_is_done_without(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, starts: Path, fault: str

@@ -96,11 +96,15 @@ class Local:
                 self._gone.append(order.claim)
 
     def _start_lost(self, order: Order) -> None:
-        """Its forge has died: started anew, unless the forge had forked it without having had time to say so."""
+        """Its forge has died: started anew, unless the forge had forked it without having had time to say so.
+
+        A job that was born has left its number in the lock's note, and may have ended since: then it is settled, not
+        started twice.
+        """
         deadline = time.monotonic() + LINGER_S
-        while locks.held(order.claim.lock) and time.monotonic() < deadline:
+        while not born(order.claim) and locks.held(order.claim.lock) and time.monotonic() < deadline:
             time.sleep(0.01)
-        descriptor = locks.try_lock(order.claim.lock)
+        descriptor = None if born(order.claim) else locks.try_lock(order.claim.lock)
         if descriptor is not None:
             self._start_anew(replace(order, lock=descriptor))
         else:
@@ -175,6 +179,11 @@ class Forged:
         told = self.forge.wait(self.pid)
         status = told.get("status")
         return (None if status is None else os.waitstatus_to_exitcode(status)), told.get("peak_bytes")
+
+
+def born(claim: Claim) -> bool:
+    """Has a process of this attempt come so far as to say which it is?"""
+    return "pid" in locks.read_note(claim.lock)
 
 
 def forgeable(order: Order) -> bool:
