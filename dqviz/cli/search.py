@@ -33,6 +33,10 @@ def search(
     = "1000,1001",
     epochs: Annotated[int, typer.Option(help="Epochs of each training.")] = 200,
     sampler_seed: Annotated[int, typer.Option(help="Seed of the sampler.")] = 0,
+    finalists: Annotated[int, typer.Option(min=0, help="So many of the best trials, and the cell in the file, are "
+                                           "judged on --final-seeds as well.")] = 0,
+    final_seeds: Annotated[str, typer.Option(help="Further search seeds for finalists, with commas.")]
+    = "1002,1003,1004,1005",
     jobs: Annotated[int, typer.Option(min=1, help="Cells searched at once, one thread each.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Folder for DATASET.yaml; presets read dqviz/training/settings. "
@@ -46,7 +50,8 @@ def search(
 
     if bool(dataset) == bool(preset):
         raise BadInput("Give a data set, or --preset with a preset whose cells are to be searched.")
-    budget: dict[str, Any] = {"trials": trials, "epochs": epochs, "seeds": numbers(seeds), "sampler_seed": sampler_seed}
+    budget: dict[str, Any] = {"trials": trials, "epochs": epochs, "seeds": numbers(seeds), "sampler_seed": sampler_seed,
+                              "finalists": finalists, "final_seeds": numbers(final_seeds)}  # fmt: skip
     wanted = (plans_of(preset, **budget) if preset else
               plans(dataset, names(archs), names(methods), numbers(bits), **budget))  # fmt: skip
     folder = out or home() / "settings"

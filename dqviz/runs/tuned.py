@@ -72,6 +72,12 @@ class Cell(Frozen):
         return self.arch, self.method, self.bits
 
     @property
+    def settings(self) -> dict[str, dict[str, Scalar]]:
+        """By entry of a RunSpec."""
+        names = ("optimizer", "arch_settings", "method_settings", "dataset_settings")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def network(self) -> tuple[dict[str, Scalar], ...]:
         """What a network is trained with, whatever quantizes it."""
         return self.optimizer, self.arch_settings, self.dataset_settings

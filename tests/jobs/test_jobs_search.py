@@ -20,7 +20,7 @@ from dqviz.jobs import network
 from dqviz.jobs.search import Plan, blind, calibrated, plans, plans_of, search, space, trials
 from dqviz.jobs.search.trials import ended, opened, search_cell
 from dqviz.methods import METHODS
-from dqviz.runs import presets
+from dqviz.runs import presets, tuned
 from dqviz.runs.tuned import Cell
 from dqviz.runs.tuned import cells as stored
 from dqviz.training import evaluate, train
@@ -370,3 +370,72 @@ def test_bad_input_is_one_sentence(
     captured = capsys.readouterr()
     assert code == 2
     assert words in json.loads(captured.out)["error"]
+
+
+def judged_by(values: Callable[[float, int], float], monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
+    """Validation accuracy as a function of learning rate and seed, nothing trained; what was asked."""
+    asked: list[tuple[float, int]] = []
+
+    def accuracy(spec: Any, _stop: Any) -> float:
+        asked.append((spec.optimizer.lr, spec.seed))
+        return values(spec.optimizer.lr, spec.seed)
+
+    monkeypatch.setattr(trials, "validation_accuracy", accuracy)
+    return asked
+
+
+def test_finalists_are_judged_on_further_seeds_and_the_lucky_one_loses(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Larger rates look better on the search seeds and are worse on the others."""
+    asked = judged_by(lambda lr, seed: min(1.0, 5 * lr) if seed < 1002 else 1 - min(1.0, 9 * lr), monkeypatch)
+    own = plan("qat", trials=8, finalists=3, final_seeds=(1002, 1003, 1004))
+    two = search_cell(replace(own, finalists=0))
+    seen = len(asked)
+    cell = search_cell(own)
+    rates = {lr for lr, seed in asked[seen:]}
+    assert {seed for _, seed in asked[seen:]} == {1002, 1003, 1004}
+    assert (len(rates), len(asked) - seen) == (3, 9)
+    assert cell.optimizer["lr"] == min(rates) < two.optimizer["lr"] == max(rates)
+    assert list(cell.val_by_seed) == list(cell.found.seeds) == [1000, 1001, 1002, 1003, 1004]
+    assert cell.val_accuracy == pytest.approx(sum(cell.val_by_seed.values()) / 5, abs=1e-5)
+    assert cell.found.command.endswith("--finalists 3 --final-seeds 1002,1003,1004")
+    seen = len(asked)
+    assert found(search_cell(own)) == found(cell)
+    assert len(asked) == seen, "what was judged is kept"
+
+
+@pytest.mark.parametrize(("rate", "stays"), [(0.2, True), (0.9, False)])
+def test_what_stood_before_is_a_finalist(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float, stays: bool
+) -> None:
+    """The best rate is 0.2, out of the space's reach."""
+    judged_by(lambda lr, seed: 1 - abs(lr - 0.2), monkeypatch)
+    own = plan("qat", trials=3, finalists=2, final_seeds=(1002,))
+    first = search_cell(plan("qat", trials=3))
+    old = first.found.model_copy(update={"study": "before", "trials": 64})
+    before = first.model_copy(update={"optimizer": {"lr": rate, "weight_decay": 0.0}, "found": old})
+    tuned.write("karate", [before], tmp_path)
+    (outcome,) = search([own], tmp_path)
+    cell = stored("karate", tmp_path)["gcn", "qat", 4]
+    assert outcome.cell == cell
+    assert (cell.optimizer["lr"] == rate) == stays
+    assert cell.found.study == ("before" if stays else own.name)
+    assert (cell.found.spent, cell.found.seeds) == (67, (1000, 1001, 1002))
+
+
+def test_a_finalist_that_diverges_has_nothing_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def values(_lr: float, seed: int) -> float:
+        if seed == 1002:
+            raise Diverged("the loss became nan")
+        return 0.5
+
+    judged_by(values, monkeypatch)
+    cell = search_cell(plan("qat", trials=3, finalists=1, final_seeds=(1002,)))
+    assert cell.val_by_seed == {1000: 0.5, 1001: 0.5, 1002: 0.0}
+
+
+def test_seeds_of_finals_are_search_seeds() -> None:
+    for seeds in ((1000,), (5,), (1002, 1002)):
+        with pytest.raises(BadInput, match="Search seeds must be different numbers"):
+            plans("karate", ["gcn"], ["qat"], [4], finalists=2, final_seeds=seeds)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -64,9 +64,17 @@ def require_trainable(plans: Sequence[Plan], folder: Path) -> None:
 def prepared(plan: Plan, folder: Path) -> Plan | Outcome:
     """The plan to search; the outcome where what it is trained as was searched just now and found nothing."""
     try:
-        return trained(plan, folder)
+        return challenged(trained(plan, folder), folder)
     except BadInput as error:
         return Outcome(plan, None, str(error))
+
+
+def challenged(plan: Plan, folder: Path) -> Plan:
+    """The plan with the cell that its finalists must beat; for what is calibrated, only one of the same network."""
+    cell = cells(plan.dataset, folder).get(plan.key) if plan.finalists else None
+    if cell is not None and plan.trained and any(cell.settings[entry] != own for entry, own in plan.trained.items()):
+        return plan
+    return replace(plan, incumbent=cell)
 
 
 def trained(plan: Plan, folder: Path) -> Plan:

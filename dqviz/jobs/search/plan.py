@@ -30,7 +30,8 @@ class Plan:
     """One cell's search.
 
     `trained`: settings that are taken over from another method, by entry of a RunSpec. `given`: those that a preset
-    gives the cell, under what is searched, as in its final runs; `preset` is that preset's name.
+    gives the cell, under what is searched, as in its final runs; `preset` is that preset's name. `finalists`: so many
+    of the best trials are judged on `final_seeds` as well (finals.py), and so is the `incumbent`, found before.
     """
 
     dataset: str
@@ -44,6 +45,9 @@ class Plan:
     trained: Settings = field(default_factory=dict)
     given: Settings = field(default_factory=dict)
     preset: str = ""
+    finalists: int = 0
+    final_seeds: tuple[int, ...] = (1002, 1003, 1004, 1005)
+    incumbent: Cell | None = None
 
     @property
     def key(self) -> Key:
@@ -58,7 +62,7 @@ class Plan:
     def name(self) -> str:
         """Names the study: the cell, and a digest of all that a trial's value depends on (not of the budget)."""
         about = asdict(self) | {"space": part_of(self.method, self.dataset).digest}
-        left_out = {"trials", "preset", *(() if self.given else ("given",))}
+        left_out = {"trials", "preset", "finalists", "final_seeds", "incumbent", *(() if self.given else ("given",))}
         text = json.dumps({key: value for key, value in about.items() if key not in left_out}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.dataset}-{self.arch}-{self.method}-{self.bits}-{digest}"
@@ -69,7 +73,21 @@ class Plan:
         cell = (f"--preset {self.preset}" if self.preset else
                 f"--dataset {self.dataset} --archs {self.arch} --methods {self.method} --bits {self.bits}")  # fmt: skip
         return (f"dqviz search {cell} --trials {self.trials} --epochs {self.epochs} --seeds {seeds} "
-                f"--sampler-seed {self.sampler_seed}")  # fmt: skip
+                f"--sampler-seed {self.sampler_seed}{self._finals}")  # fmt: skip
+
+    @property
+    def _finals(self) -> str:
+        seeds = ",".join(map(str, self.final_seeds))
+        return f" --finalists {self.finalists} --final-seeds {seeds}" if self.finalists else ""
+
+    @property
+    def judged(self) -> tuple[int, ...]:
+        """All seeds that choose the cell's settings."""
+        return (*self.seeds, *(self.final_seeds if self.finalists else ()))
+
+    def untrained(self, settings: Settings) -> Settings:
+        """`settings` without what is taken over from another method."""
+        return {entry: values for entry, values in settings.items() if entry not in self.trained}
 
     @property
     def trained_as(self) -> str:
@@ -145,7 +163,7 @@ def require(plan: Plan) -> None:
     """Raises BadInput for a plan that cannot be searched."""
     for registry, name in ((DATASETS, plan.dataset), (ARCHS, plan.arch), (METHODS, plan.method)):
         registry[name]
-    if not plan.seeds or min(plan.seeds) < FINAL_SEEDS or len(set(plan.seeds)) < len(plan.seeds):
+    if not plan.seeds or min(plan.judged) < FINAL_SEEDS or len(set(plan.judged)) < len(plan.judged):
         raise BadInput(f"Search seeds must be different numbers from {FINAL_SEEDS} on; those below are final seeds.")
     require_fixed_split(plan)
     if plan.trials < 1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from dqviz.errors import Diverged, DqvizError, Unavailable
 from dqviz.jobs import network
 from dqviz.jobs.search.blind import blind_task
 from dqviz.jobs.search.calibrated import calibrated
+from dqviz.jobs.search.finals import Finalist, finals, winner
 from dqviz.jobs.search.plan import Ask, Plan
 from dqviz.jobs.search.space import ask, part_of, starts
 from dqviz.runs import locks
@@ -53,7 +54,18 @@ def search_cell(plan: Plan, should_stop: Ask = lambda: False, tell: Tell = lambd
             study.tell(trial.number, state=TrialState.FAIL)  # killed: made again
         while len(done := ended(study)) < plan.trials:
             tell(f"{plan.label}: {one_trial(study, plan, len(done), should_stop)}")
-        return best(study, plan)
+        ranked = by_value(study, plan)
+        if not plan.finalists:
+            return cell_of(study, plan, ranked[0])
+        tell(f"{plan.label}: finals on seeds {', '.join(map(str, plan.final_seeds))}")
+        top = ranked[: plan.finalists]
+
+        def judge(settings: Mapping[str, Any], seed: int) -> float:
+            return validation_accuracy(plan.spec(settings, seed), should_stop)
+
+        won = winner(finals(study, plan, top, judge))
+        cell = cell_of(study, plan, won)
+        return cell if won.name in {one.name for one in top} or plan.incumbent is None else stayed(plan.incumbent, cell)
 
 
 def folder() -> Path:
@@ -137,25 +149,43 @@ def validation_accuracy(spec: RunSpec, should_stop: Ask) -> float:
     return trained.best.accuracy
 
 
-def best(study: optuna.Study, plan: Plan) -> Cell:
-    """The first of the best complete trials. Raises DqvizError when there is none."""
+def by_value(study: optuna.Study, plan: Plan) -> list[Finalist]:
+    """Complete trials, the best first, of equals the earlier. Raises DqvizError when there is none."""
     trials = ended(study)
-    by_state = {state: [trial for trial in trials if trial.state is state] for state in TrialState}
-    complete = by_state[TrialState.COMPLETE]
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     if not complete:
         last = trials[-1].user_attrs.get(ERROR, "none was complete")
         raise DqvizError(f"The search of {plan.label} found nothing finite in {len(trials)} trials; the last: {last}")
-    top = max(complete, key=lambda trial: (trial.value, -trial.number))
-    settings = {**top.user_attrs[SETTINGS], **plan.trained}
+    ranked = sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    return [Finalist(trial.user_attrs[SETTINGS], {int(seed): value for seed, value in trial.user_attrs[VALUES].items()})
+            for trial in ranked]  # fmt: skip
+
+
+def cell_of(study: optuna.Study, plan: Plan, chosen: Finalist) -> Cell:
+    """The settings that were chosen and what was spent on them."""
+    trials = ended(study)
+    count = {state: sum(trial.state is state for trial in trials) for state in TrialState}
+    before = plan.incumbent.found if plan.incumbent else None
+    earlier = before.earlier | {before.study: before.trials} if before else {}
     return Cell(
-        arch=plan.arch, method=plan.method, bits=plan.bits, val_accuracy=round(top.value or 0.0, 6),
-        val_by_seed={int(seed): round(value, 6) for seed, value in top.user_attrs[VALUES].items()}, **settings,
+        arch=plan.arch, method=plan.method, bits=plan.bits, val_accuracy=round(chosen.mean, 6),
+        val_by_seed={seed: round(value, 6) for seed, value in chosen.values.items()},
+        **{**chosen.settings, **plan.trained},
         found=Found(
-            study=plan.name, trials=len(trials), complete=len(complete), pruned=len(by_state[TrialState.PRUNED]),
-            failed=len(by_state[TrialState.FAIL]), seeds=plan.seeds, sampler_seed=plan.sampler_seed, epochs=plan.epochs,
+            study=plan.name, trials=len(trials), complete=count[TrialState.COMPLETE], pruned=count[TrialState.PRUNED],
+            failed=count[TrialState.FAIL], seeds=plan.judged, sampler_seed=plan.sampler_seed, epochs=plan.epochs,
             seconds=round(math.fsum(map(seconds, trials)), 1), command=replace(plan, trials=len(trials)).command,
+            earlier={study_name: spent for study_name, spent in earlier.items() if study_name != plan.name},
         ),
     )  # fmt: skip
+
+
+def stayed(incumbent: Cell, judged: Cell) -> Cell:
+    """The incumbent's own study, with the seeds and values of this one's finals and its trials among the others."""
+    others = judged.found.earlier | {judged.found.study: judged.found.trials}
+    others = {study: spent for study, spent in others.items() if study != incumbent.found.study}
+    found = incumbent.found.model_copy(update={"seeds": judged.found.seeds, "earlier": others})
+    return judged.model_copy(update={"found": found})
 
 
 def seconds(trial: FrozenTrial) -> float:
