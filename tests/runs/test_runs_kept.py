@@ -164,6 +164,7 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
     assert [study.study_id for study in store.studies()] == [
         "demo",
         "ablation",
+        "depth-cora",
         "dq-citeseer",
         "dq-cora",
         "dq-reddit-binary",
