@@ -45,17 +45,13 @@ class Result:
         return self.mean - self.reported.mean if self.reported else float("nan")
 
     @property
-    def wide(self) -> bool:
-        """The spread asks for more seeds than there are."""
-        return self.scattered and self.short
-
-    @property
     def scattered(self) -> bool:
         return self.std > WIDE
 
     @property
-    def short(self) -> bool:
-        return len(self.seeds) < MORE_SEEDS
+    def wide(self) -> bool:
+        """The spread asks for more seeds than there are."""
+        return self.scattered and len(self.seeds) < MORE_SEEDS
 
 
 @dataclass(frozen=True)
@@ -103,39 +99,34 @@ def verdict(low: float, high: float, seeds: int, known: Published | None) -> str
 def claims(cells: Mapping[Key, Sequence[Row]]) -> list[Claim]:
     """Degree-Quant against each baseline of the same architecture and width, where both have finished seeds."""
     found = []
-    for (dataset, arch, method, bits), rows in cells.items():
-        if method != SUBJECT:
-            continue
-        for baseline in BASELINES:
-            width = FULL_PRECISION if baseline == "fp32" else bits
-            other = cells.get((dataset, arch, baseline, width), ())
+    for key, rows in cells.items():
+        for rival in rivals(key):
+            other = cells.get(rival, ())
             if finished(rows) and finished(other):
-                found.append(_claim((dataset, arch, method, bits), baseline, width, rows, other))
+                found.append(_claim(key, rival, rows, other))
     return found
 
 
-def compared(one: Key, other: Key) -> bool:
-    """Does a claim pair the seeds of these two cells?"""
-    methods = {one[2], other[2]}
-    alike = one[:2] == other[:2] and ("fp32" in methods or one[3] == other[3])
-    return alike and SUBJECT in methods and bool(methods & set(BASELINES))
+def rivals(key: Key) -> list[Key]:
+    """The baselines that a cell of Degree-Quant is paired with; none for another method."""
+    dataset, arch, method, bits = key
+    widths = {baseline: FULL_PRECISION if baseline == "fp32" else bits for baseline in BASELINES}
+    return [(dataset, arch, *one) for one in widths.items()] if method == SUBJECT else []
 
 
 def asking(results: Sequence[Result]) -> list[Result]:
     """Cells with fewer than MORE_SEEDS seeds whose spread asks for as many, or that of a cell they are paired with."""
-    scattered = [one.key for one in results if one.scattered]
-    return [
-        one
-        for one in results
-        if one.short and one.seeds and (one.scattered or any(compared(one.key, key) for key in scattered))
-    ]
+    wanting = {one.key for one in results if one.scattered}
+    pairs = [(one.key, rival) for one in results for rival in rivals(one.key)]
+    paired_too = {key for pair in pairs if wanting & {*pair} for key in pair}
+    return [one for one in results if one.key in wanting | paired_too and 0 < len(one.seeds) < MORE_SEEDS]
 
 
-def _claim(key: Key, baseline: str, width: int, rows: Sequence[Row], other: Sequence[Row]) -> Claim:
-    dataset, arch, _, bits = key
+def _claim(key: Key, rival: Key, rows: Sequence[Row], other: Sequence[Row]) -> Claim:
+    (_, arch, _, bits), baseline = key, rival[2]
     differences = paired(by_seed(finished(rows)), by_seed(finished(other)))
     mean, low, high = mean_interval(differences)
-    known = published(*key), published(dataset, arch, baseline, width)
+    known = published(*key), published(*rival)
     reported = known[0].mean - known[1].mean if known[0] and known[1] else np.nan
     if baseline == "fp32" and np.isfinite(reported):  # a claim to lose so much, whichever sign it has
         words = loss_verdict(-reported, -high, -low, len(differences))

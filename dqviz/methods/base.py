@@ -24,6 +24,23 @@ def late(finetune: float, epoch: int, epochs: int) -> State:
     return "on" if epoch >= epochs - max(1, round(finetune * epochs)) else "off"
 
 
+MOST_BITS = 8
+"""Where the penalty of a method that learns bits counts 1."""
+
+
+def searching(share: float, epoch: int, epochs: int) -> State:
+    """A search for bits in the first `share` of the epochs, never in the last one; then they rest."""
+    return "search" if epoch < int(share * epochs) else "on"
+
+
+def mean_over_values(costs: Sequence[tuple[int, Tensor]]) -> Tensor | None:
+    """Mean cost of a value: how many values each site has and what one of them costs; None without a site."""
+    if not costs:
+        return None
+    terms = [values * cost for values, cost in costs]
+    return sum(terms[1:], terms[0]) / sum(values for values, _ in costs)
+
+
 def rates_apart(
     model: nn.Module, lr: float, weight_decay: float, own: Sequence[tuple[list[nn.Parameter], float]]
 ) -> list[dict[str, Any]]:

@@ -19,15 +19,12 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
-from dqviz.methods.base import Method, RangeSettings, rates_apart
+from dqviz.methods.base import MOST_BITS, Method, RangeSettings, mean_over_values, rates_apart, searching
 from dqviz.quant.convert import quantizers
 from dqviz.quant.fractional import FractionalQuantizer
 from dqviz.quant.quantizer import Quantizer, State
 from dqviz.quant.where import Where
 from dqviz.registry import Entry
-
-MOST_BITS = 8
-"""Where the penalty counts 1."""
 
 
 class HgqSettings(RangeSettings):
@@ -54,15 +51,12 @@ class Hgq(Method):
         return observed if observed.qtype.is_float else FractionalQuantizer(observed.qtype, observed.observer)
 
     def state_at(self, epoch: int, epochs: int) -> State:
-        return "search" if epoch < int(self.settings.search * epochs) else "on"
+        return searching(self.settings.search, epoch, epochs)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """lambda mean bits / 8 over all values that the last pass met."""
         sites = [q for q in quantizers(model) if isinstance(q, FractionalQuantizer) and q.searches and q.values]
-        if not sites:
-            return None
-        terms = [q.values * q.bits for q in sites]
-        return self.settings.penalty * sum(terms[1:], terms[0]) / (MOST_BITS * sum(q.values for q in sites))
+        return mean_over_values([(q.values, self.settings.penalty * q.bits / MOST_BITS) for q in sites])
 
     def parameter_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Bits have a learning rate of their own and no weight decay."""

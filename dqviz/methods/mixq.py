@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dqviz.methods.base import Method, RangeSettings, rates_apart
+from dqviz.methods.base import MOST_BITS, Method, RangeSettings, mean_over_values, rates_apart, searching
 from dqviz.methods.dq import protection_probability
 from dqviz.quant.convert import quantizers
 from dqviz.quant.guard import Protection
@@ -35,9 +35,6 @@ from dqviz.quant.qtype import FLOAT_BITS
 from dqviz.quant.quantizer import Quantizer, State
 from dqviz.quant.where import NEVER_NEGATIVE, Where
 from dqviz.registry import Entry
-
-MOST_BITS = 8
-"""Where the penalty counts 1."""
 
 
 class MixqSettings(RangeSettings):
@@ -86,7 +83,7 @@ class MixQ(Method):
         return make_observer(s.observer, bits, momentum=s.momentum, percentile=s.percentile)
 
     def state_at(self, epoch: int, epochs: int) -> State:
-        return "search" if epoch < int(self.settings.search * epochs) else "on"
+        return searching(self.settings.search, epoch, epochs)
 
     def protection(self) -> Protection | None:
         s = self.settings
@@ -100,10 +97,7 @@ class MixQ(Method):
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Mean over all values that the last pass met: lambda expected bits / 8, and the error that bits follow."""
         sites = [q for q in quantizers(model) if isinstance(q, MixedQuantizer) and q.searches and q.values]
-        if not sites:
-            return None
-        terms = [q.values * self.cost(q) for q in sites]
-        return sum(terms[1:], terms[0]) / sum(q.values for q in sites)
+        return mean_over_values([(q.values, self.cost(q)) for q in sites])
 
     def cost(self, site: MixedQuantizer) -> Tensor:
         """Of one value of a site, 0-dimensional."""

@@ -55,11 +55,6 @@ class FractionalQuantizer(Quantizer):
     def qtype(self, qtype: QType) -> None:
         """Set by the base class only: to the most."""
 
-    @property
-    def searches(self) -> bool:
-        """Whether this pass moves the bits."""
-        return self.state == "search" and self.training
-
     def qparams(self) -> QParams:
         """A power of two, at least float32 eps; NaN where the range is not finite, 1 where nothing but 0 was seen."""
         lo, hi = self.range()

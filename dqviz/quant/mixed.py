@@ -82,11 +82,6 @@ class MixedQuantizer(Quantizer):
         """One a width, ascending."""
         return [*self.narrower, self.observer]
 
-    @property
-    def searches(self) -> bool:
-        """Whether this pass is the mixture's."""
-        return self.state == "search" and self.training
-
     def qparams(self) -> QParams:
         return scale_zero_point(*self.range(), self.qtype)
 

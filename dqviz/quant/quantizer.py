@@ -62,6 +62,11 @@ class Quantizer(nn.Module):
     def fit(self, channels: int) -> None:
         """Told once, before any value comes, how many columns the site has."""
 
+    @property
+    def searches(self) -> bool:
+        """Whether a site that learns its bits moves them in this pass."""
+        return self.state == "search" and self.training
+
     def qparams(self) -> QParams:
         """Step and zero point of the range observed so far."""
         return scale_zero_point(*self.observer.range(), self.qtype)

@@ -15,7 +15,18 @@ from dqviz.analysis.published import LOW_BIT, MARKS, SPEED_UP, Published
 from dqviz.analysis.reproduction import MORE_SEEDS, WIDE, Key
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import number
-from dqviz.report.reproduction import Made, commands, name_of, signed, spread, standing, table, unbegun, wanted
+from dqviz.report.reproduction import (
+    Made,
+    commands,
+    method_of,
+    name_of,
+    signed,
+    spread,
+    standing,
+    table,
+    unbegun,
+    wanted,
+)
 from dqviz.runs.reproducing import LATENCY, Reproduction
 
 INTRODUCTION = f"""
@@ -122,10 +133,9 @@ def untimed_cells(untimed: Mapping[Key, str]) -> list[str]:
 def cells_of(line: LowBitLine, part: Reproduction) -> list[str]:
     """A line of the table."""
     one, known, costs = line.result, line.result.reported, line.costs
-    method = f"{method_label(line.who.method)}{', learned steps' if part.learns(one.key) else ''}"
-    return [line.who.arch.upper(), method, width_of({"bits": line.who.bits}), spread(one.mean, one.std),
-            str(len(one.seeds)), str(part.trials(one.key)), places(costs["feature_bits"]), places(costs["tensor_bits"]),
-            places(costs["size_bytes"] / 1e3), places(costs["feature_bytes"] / 1e3),
+    return [line.who.arch.upper(), method_of(one.key, part), width_of({"bits": line.who.bits}),
+            spread(one.mean, one.std), str(len(one.seeds)), str(part.trials(one.key)), places(costs["feature_bits"]),
+            places(costs["tensor_bits"]), places(costs["size_bytes"] / 1e3), places(costs["feature_bytes"] / 1e3),
             number(costs["latency_ms"]) if np.isfinite(costs["latency_ms"]) else "-",
             reported(known), (known.note if known else "") or NOTHING, against(line), f"{one.seconds:.0f}"]  # fmt: skip
 

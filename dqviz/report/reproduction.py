@@ -10,7 +10,7 @@ import numpy as np
 from dqviz.analysis.group import method_label, width_of
 from dqviz.analysis.published import MARKS, SOURCE
 from dqviz.analysis.reproduction import MORE_SEEDS, SUBJECT, WIDE, Claim, Key, Result, asking, claims, result
-from dqviz.runs.presets import preset
+from dqviz.runs.presets import preset_titles
 from dqviz.runs.reproducing import DEGREE_QUANT, Reproduction, tables
 
 INTRODUCTION = f"""
@@ -42,18 +42,8 @@ settings of the cell; 0 where they are the preset's.
 """
 TABLE = ("", "method", "bits", "ours", "95 % interval", "n", "trials", "reported", "difference", "verdict", "seconds")
 CLAIMS = ("", "Degree-Quant", "baseline", "ours", "95 % interval", "pairs", "reported", "verdict")
-LEFT = (
-    "",
-    "method",
-    "bits",
-    "Degree-Quant",
-    "verdict",
-    "baseline",
-    "otherwise",
-    "against Degree-Quant",
-    "accuracy",
-    "loss",
-)
+LEFT = ("", "method", "bits", "Degree-Quant", "verdict", "baseline", "otherwise", "against Degree-Quant", "accuracy",
+        "loss")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +76,14 @@ def unbegun(made: Sequence[Made]) -> list[str]:
     left = [dataset for dataset in tables(kind) if dataset not in here]
     if not left:
         return []
-    option = "" if kind == DEGREE_QUANT else f" --table {kind}"
-    lines = [f"- {preset(f'{kind}-{name}').name}: `dqviz reproduce{option} --datasets {name}`" for name in left]
+    titles = preset_titles()
+    lines = [f"- {titles[f'{kind}-{name}']}: `{command_of(kind, name)}`" for name in left]
     return ["## Tables of which nothing is trained here", "\n".join(lines)]
+
+
+def command_of(kind: str, dataset: str) -> str:
+    """Makes a table."""
+    return f"dqviz reproduce{'' if kind == DEGREE_QUANT else f' --table {kind}'} --datasets {dataset}"
 
 
 def section(made: Made) -> str:
@@ -135,10 +130,8 @@ def wanted(made: Made) -> list[str]:
     if not found:
         return []
     names = ", ".join(f"{name_of(one.key)} ({100 * one.std:.1f})" for one in found)
-    kind = "" if part.kind == DEGREE_QUANT else f" --table {part.kind}"
-    command = f"`dqviz reproduce{kind} --datasets {part.dataset} --more`"
     why = f"In these cells, or one they are paired with, the standard deviation exceeds {100 * WIDE:g} points"
-    return [f"{why}: {names}. They ask for {MORE_SEEDS} seeds: {command}."]
+    return [f"{why}: {names}. They ask for {MORE_SEEDS} seeds: `{command_of(part.kind, part.dataset)} --more`."]
 
 
 def cells_of(one: Result, part: Reproduction) -> list[str]:
@@ -147,12 +140,12 @@ def cells_of(one: Result, part: Reproduction) -> list[str]:
     known = one.reported
     trap = f", {known.note}" if known and part.notes else ""
     reported = f"{spread(known.mean, known.std)} [{MARKS[known.mark]}]{trap}" if known else "–"
-    return [arch.upper(), called(one.key, part), width_of({"bits": bits}), spread(one.mean, one.std),
+    return [arch.upper(), method_of(one.key, part), width_of({"bits": bits}), spread(one.mean, one.std),
             span(one.low, one.high), str(len(one.seeds)), str(part.trials(one.key)), reported, signed(one.difference),
             one.verdict, f"{one.seconds:.0f}"]  # fmt: skip
 
 
-def called(key: Key, part: Reproduction) -> str:
+def method_of(key: Key, part: Reproduction) -> str:
     """The method, and whether its steps are learned: then no percentile and no rule for the extreme codes has a say."""
     return f"{method_label(key[2])}, learned steps" if part.learns(key) else method_label(key[2])
 
@@ -160,7 +153,7 @@ def called(key: Key, part: Reproduction) -> str:
 def claim_cells(one: Claim, part: Reproduction) -> list[str]:
     width = width_of({"bits": one.bits})
     steps = "learned steps" if part.learns((part.dataset, one.arch, SUBJECT, one.bits)) else "observed ranges"
-    baseline = called((part.dataset, one.arch, one.baseline, one.bits), part)
+    baseline = method_of((part.dataset, one.arch, one.baseline, one.bits), part)
     return [one.arch.upper(), f"{width}, {steps}", baseline, signed(one.mean),
             f"{signed(one.low)} to {signed(one.high)}", str(one.pairs), signed(one.reported), one.verdict]  # fmt: skip
 

@@ -41,6 +41,12 @@ def assets_dir() -> Path:
     return package_dir().parent / "assets"
 
 
+def shipped_facts(dataset: str) -> Path | None:
+    """The facts of a data set that come with dqviz, by its name, which is never a path; None where there are none."""
+    known = {path.stem: path for path in (assets_dir() / "facts").glob("*.json")}
+    return known.get(dataset)
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -6,7 +6,7 @@ presets as well as by the search, so their reader is here, where nothing imports
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,18 @@ class Found(Frozen):
     earlier: dict[str, int] = Field(default_factory=dict, description="Trials of other studies of the cell.")
 
     @property
+    def studies(self) -> dict[str, int]:
+        """Trials of each study of the cell."""
+        return self.earlier | {self.study: self.trials}
+
+    @property
     def spent(self) -> int:
         """All trials that the cell has had."""
-        return self.trials + sum(self.earlier.values())
+        return sum(self.studies.values())
+
+    def among(self, studies: Mapping[str, int]) -> Found:
+        """With the trials of all these studies, its own among them or not."""
+        return self.model_copy(update={"earlier": {name: n for name, n in studies.items() if name != self.study}})
 
 
 class Cell(Frozen):
@@ -72,15 +81,14 @@ class Cell(Frozen):
         return self.arch, self.method, self.bits
 
     @property
-    def settings(self) -> dict[str, dict[str, Scalar]]:
-        """By entry of a RunSpec."""
-        names = ("optimizer", "arch_settings", "method_settings", "dataset_settings")
-        return {name: getattr(self, name) for name in names}
+    def network(self) -> dict[str, dict[str, Scalar]]:
+        """What a network is trained with, whatever quantizes it; by entry of a RunSpec."""
+        return {"optimizer": self.optimizer, "arch_settings": self.arch_settings,
+                "dataset_settings": self.dataset_settings}  # fmt: skip
 
     @property
-    def network(self) -> tuple[dict[str, Scalar], ...]:
-        """What a network is trained with, whatever quantizes it."""
-        return self.optimizer, self.arch_settings, self.dataset_settings
+    def settings(self) -> dict[str, dict[str, Scalar]]:
+        return self.network | {"method_settings": self.method_settings}
 
 
 def settings_dir() -> Path:
@@ -123,10 +131,8 @@ def chosen(old: Cell | None, new: Cell) -> Cell:
         return new
     if trained_as(new.method) and old.network != new.network:
         return new
-    trials = old.found.earlier | {old.found.study: old.found.trials} | {new.found.study: new.found.trials}
     top = old if old.val_accuracy >= new.val_accuracy and old.found.study != new.found.study else new
-    earlier = {study: count for study, count in trials.items() if study != top.found.study}
-    return top.model_copy(update={"found": top.found.model_copy(update={"earlier": earlier})})
+    return top.model_copy(update={"found": top.found.among(old.found.studies | new.found.studies)})
 
 
 def trained_as(method: str) -> str:

@@ -181,9 +181,7 @@ class Epochs:
         set_state(self.model, "on")
         self.model.eval()
         if self.method.calibrates:
-            self.trained.best = evaluate(self.model, self.feed, ("val",))["val"]
-            if not math.isfinite(self.trained.best.loss):
-                raise Diverged(f"diverged with its quantizers on: the validation loss is {self.trained.best.loss}.")
+            self.trained.best = validated(self.model, self.feed)
             self.ranges.take(self.trained.best_epoch, always=True)
         return self.trained
 
@@ -218,6 +216,14 @@ class Epochs:
 def loss_of(logits: Tensor, y: Tensor, weight: float) -> Tensor:
     """Weighted mean cross-entropy of logits [k, num_classes]; 0 of none, with a way back all the same."""
     return weight * F.cross_entropy(logits, y) if y.numel() else logits.sum()
+
+
+def validated(model: nn.Module, feed: Feed) -> Score:
+    """Of the validation split after calibration. Raises Diverged where the loss is not finite."""
+    found = evaluate(model, feed, ("val",))["val"]
+    if not math.isfinite(found.loss):
+        raise Diverged(f"diverged with its quantizers on: the validation loss is {found.loss}.")
+    return found
 
 
 @torch.no_grad()

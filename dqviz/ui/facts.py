@@ -15,7 +15,7 @@ import streamlit as st
 
 import dqviz
 from dqviz.errors import BadInput, Unavailable
-from dqviz.runs.home import assets_dir, cache_dir
+from dqviz.runs.home import cache_dir, shipped_facts
 from dqviz.spec import Scalar
 
 # The largest embedded set takes seconds; a download through torch_geometric may take minutes.
@@ -34,9 +34,8 @@ def facts(dataset: str, settings: Mapping[str, Scalar] | None = None) -> dict[st
 
 @st.cache_data(max_entries=64, show_spinner="Reading the data set")
 def _facts(dataset: str, settings: tuple[str, ...]) -> dict[str, Any]:
-    path = cached_at(dataset, settings)
-    if not settings and dataset in SHIPPED:
-        path = assets_dir() / "facts" / f"{dataset}.json"
+    shipped = shipped_facts(dataset) if dataset in SHIPPED and not settings else None
+    path = shipped or cached_at(dataset, settings)
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return kept

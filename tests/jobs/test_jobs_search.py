@@ -23,8 +23,9 @@ from dqviz.methods import METHODS
 from dqviz.runs import presets, tuned
 from dqviz.runs.tuned import Cell
 from dqviz.runs.tuned import cells as stored
-from dqviz.training import evaluate, train
+from dqviz.training import evaluate, loop, train
 from dqviz.training.batches import Feed
+from dqviz.training.evaluate import Score
 
 TINY: dict[str, Any] = {"trials": 3, "epochs": 3}
 
@@ -424,6 +425,18 @@ def test_what_stood_before_is_a_finalist(
     assert (cell.found.spent, cell.found.seeds) == (67, (1000, 1001, 1002))
 
 
+def test_a_winner_of_the_same_study_counts_its_trials_once(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands in the file from fewer trials, and later ones push it out of the finalists: it is still the study's."""
+    judged_by(lambda lr, seed: min(1.0, 5 * lr) if seed < 1002 else 1 - min(1.0, 9 * lr), monkeypatch)
+    for trials_made in (3, 8):
+        own = plan("qat", trials=trials_made, finalists=1, final_seeds=(1002, 1003, 1004))
+        search([own], tmp_path)
+        cell = stored("karate", tmp_path)["gcn", "qat", 4]
+        assert (cell.found.study, cell.found.trials, cell.found.spent) == (own.name, trials_made, trials_made)
+
+
 def test_a_finalist_that_diverges_has_nothing_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def values(_lr: float, seed: int) -> float:
         if seed == 1002:
@@ -439,3 +452,10 @@ def test_seeds_of_finals_are_search_seeds() -> None:
     for seeds in ((1000,), (5,), (1002, 1002)):
         with pytest.raises(BadInput, match="Search seeds must be different numbers"):
             plans("karate", ["gcn"], ["qat"], [4], finalists=2, final_seeds=seeds)
+
+
+def test_a_calibration_whose_loss_is_not_finite_is_no_trial(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = Score(loss=float("nan"), accuracy=0.9)
+    monkeypatch.setattr(loop, "evaluate", lambda *_: {"val": nothing})
+    with pytest.raises(Diverged, match="diverged with its quantizers on: the validation loss is nan"):
+        loop.validated(torch.nn.Identity(), Feed(karate(), 0))

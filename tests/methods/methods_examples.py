@@ -149,3 +149,17 @@ def combinations() -> Iterator[tuple[str, str, str, str]]:
             for kind in ("node", "graph"):
                 for profile in ("paper", "integer"):
                     yield arch, method, kind, profile
+
+
+def search(model: nn.Module, method: Method, steps: int, kind: str) -> nn.Module:
+    """The model after some steps in which it learns its bits, under the method's penalty."""
+    set_state(model, "search")
+    adam = torch.optim.Adam(method.parameter_groups(model, 0.01, 0.0))
+    for _ in range(steps):
+        adam.zero_grad()
+        loss = F.cross_entropy(model(*batch(kind)), classes(kind))
+        penalty = method.penalty(model)
+        assert penalty is not None
+        (loss + penalty).backward()
+        adam.step()
+    return model

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from methods_examples import batch, classes
+from methods_examples import batch, search
 from torch import nn
 
 from dqviz import integer, methods, quant
@@ -32,16 +31,7 @@ def searched(method: Hgq, steps: int, bits: int = 8, profile: str = "paper") -> 
     model = quant.quantize(
         archs.make("gcn", x.size(1), 3, "node", {"hidden": 8, "dropout": 0.0}), method, bits, profile
     )
-    set_state(model.train(), "search")
-    adam = torch.optim.Adam(method.parameter_groups(model, 0.01, 0.1))
-    for _ in range(steps):
-        adam.zero_grad()
-        loss = F.cross_entropy(model(*batch("node")), classes("node"))
-        penalty = method.penalty(model)
-        assert penalty is not None
-        (loss + penalty).backward()
-        adam.step()
-    return model
+    return search(model.train(), method, steps, "node")
 
 
 def sites(model: nn.Module) -> list[FractionalQuantizer]:

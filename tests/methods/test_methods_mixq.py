@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from methods_examples import NODES, batch, classes
+from methods_examples import NODES, batch, search
 from torch import nn
 
 from dqviz import data, integer, methods, quant
@@ -42,16 +41,7 @@ def network(method: MixQ, bits: int = 8, arch: str = "gcn", kind: Any = "node") 
 def searched(method: MixQ, steps: int, kind: str = "node") -> nn.Module:
     """After some steps of the search on a tiny task."""
     model = network(method, kind=kind)
-    set_state(model, "search")
-    adam = torch.optim.Adam(method.parameter_groups(model, 0.01, 0.0))
-    for _ in range(steps):
-        adam.zero_grad()
-        loss = F.cross_entropy(model(*batch(kind)), classes(kind))
-        penalty = method.penalty(model)
-        assert penalty is not None
-        (loss + penalty).backward()
-        adam.step()
-    return model
+    return search(model, method, steps, kind)
 
 
 def sites(model: nn.Module) -> list[MixedQuantizer]:

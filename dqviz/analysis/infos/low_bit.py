@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,11 +90,7 @@ def _line(who: Identity, rows: Sequence[Row], groups: Groups) -> LowBitLine:
     one = result((who.dataset, who.arch, who.method, who.bits), rows)
     means = {name: mean_of(done, name) for name in COSTS}
     rival, arch = _to_rival(who, done, groups)
-    loss = _loss(who, done, one.reported, groups)
-    apart = other_bits(means, one.reported)
-    if loss and apart:
-        loss = replace(loss, verdict=apart)
-    return LowBitLine(who, one, means, rival, arch, loss)
+    return LowBitLine(who, one, means, rival, arch, _loss(who, done, one.reported, means, groups))
 
 
 def _to_rival(who: Identity, done: Sequence[Row], groups: Groups) -> tuple[Difference | None, str]:
@@ -114,7 +110,9 @@ def _of(groups: Groups, who: Identity, arch: str, method: str, bits: int) -> Ide
     return next((one for one in same if one.profile == who.profile), same[0] if same else None)
 
 
-def _loss(who: Identity, done: Sequence[Row], known: Published | None, groups: Groups) -> Loss | None:
+def _loss(
+    who: Identity, done: Sequence[Row], known: Published | None, costs: Mapping[str, float], groups: Groups
+) -> Loss | None:
     """None where the source says nothing of its own full precision, or ours has not run."""
     told = (known.loss, known.mark, known.note) if known and np.isfinite(known.loss) else AVERAGE_LOSS.get(who.method)
     base = _of(groups, who, who.arch, "fp32", FULL_PRECISION)
@@ -122,7 +120,8 @@ def _loss(who: Identity, done: Sequence[Row], known: Published | None, groups: G
         return None
     lost = -paired(by_seed(done), by_seed(finished(groups[base])))
     mean, low, high = mean_interval(lost)
-    return Loss(*told, mean, low, high, len(lost), loss_verdict(told[0], low, high, len(lost)))
+    verdict = other_bits(costs, known) or loss_verdict(told[0], low, high, len(lost))
+    return Loss(*told, mean, low, high, len(lost), verdict)
 
 
 def claim_verdict(line: LowBitLine) -> str:

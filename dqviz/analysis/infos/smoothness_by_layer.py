@@ -47,10 +47,11 @@ def smoothness_by_layer(groups: Sequence[Group]) -> SmoothnessByLayer:
     tables = [identify(means_over_seeds(group.frames, ["step"], MEASURES), group) for group in found]
     alt = ("Scale-free Dirichlet energy, change to the layer before, relative error and multiplier against the "
            "layer, one line a group of seeds, bands are 95 % intervals.")  # fmt: skip
-    said = _sentence(lines["roughness"], lines["layer_error"]) + _bounded(lines["multiplier"]) + (THIN if twins else "")
+    multipliers = _known(lines["multiplier"])
+    said = _sentence(lines["roughness"], lines["layer_error"]) + _bounded(multipliers) + (THIN if twins else "")
     return SmoothnessByLayer(said, alt, stack(tables, ["step", *MEASURES]),
                              lines["roughness"], twins, lines["change"], _known(lines["layer_error"]),
-                             _known(lines["multiplier"]))  # fmt: skip
+                             multipliers)  # fmt: skip
 
 
 def free_of_scale(frame: pd.DataFrame) -> pd.DataFrame:
@@ -92,7 +93,7 @@ def _sentence(energies: Sequence[Line], errors: Sequence[Line]) -> str:
 
 def _bounded(multipliers: Sequence[Line]) -> str:
     """Whose multiplier does not move after the first step, and why."""
-    still = [line.label for line in _known(multipliers) if line.y.size > 2 and np.ptp(line.y[1:]) < STILL]
+    still = [line.label for line in multipliers if line.y.size > 2 and np.ptp(line.y[1:]) < STILL]
     if not still:
         return ""
     return (

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor, nn
 
-from dqviz.errors import Diverged
 from dqviz.jobs import network
 from dqviz.jobs.network import Network
 from dqviz.jobs.search.blind import blind_task
@@ -14,9 +11,9 @@ from dqviz.jobs.search.plan import Ask
 from dqviz.quant import Quantizer
 from dqviz.quant.convert import set_state
 from dqviz.spec import RunSpec
-from dqviz.training import evaluate, train
+from dqviz.training import train
 from dqviz.training.batches import Feed
-from dqviz.training.loop import calibrate
+from dqviz.training.loop import calibrate, validated
 
 _kept: dict[str, dict[str, Tensor]] = {}
 MOST_KEPT = 8
@@ -31,10 +28,7 @@ def calibrated(net: Network, spec: RunSpec, should_stop: Ask) -> float:
     feed = Feed(net.task, spec.optimizer.batch_size)
     calibrate(net.model, net.method, feed)
     set_state(net.model, "on")
-    found = evaluate(net.model, feed, ("val",))["val"]
-    if not math.isfinite(found.loss):
-        raise Diverged("The loss on the validation split is not finite after calibration.")
-    return found.accuracy
+    return validated(net.model, feed).accuracy
 
 
 def weights(spec: RunSpec, should_stop: Ask) -> dict[str, Tensor]:

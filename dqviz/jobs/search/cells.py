@@ -72,9 +72,8 @@ def prepared(plan: Plan, folder: Path) -> Plan | Outcome:
 def challenged(plan: Plan, folder: Path) -> Plan:
     """The plan with the cell that its finalists must beat; for what is calibrated, only one of the same network."""
     cell = cells(plan.dataset, folder).get(plan.key) if plan.finalists else None
-    if cell is not None and plan.trained and any(cell.settings[entry] != own for entry, own in plan.trained.items()):
-        return plan
-    return replace(plan, incumbent=cell)
+    other = cell is not None and plan.trained and cell.network != plan.trained
+    return plan if other else replace(plan, incumbent=cell)
 
 
 def trained(plan: Plan, folder: Path) -> Plan:

@@ -47,11 +47,11 @@ def finals(study: optuna.Study, plan: Plan, top: Sequence[Finalist], judge: Judg
 
     One that diverges on a further seed has 0 there.
     """
-    standing = [incumbent] if (incumbent := standing_of(plan)) else []
+    standing = [Finalist(plan.untrained(plan.incumbent.settings), {})] if plan.incumbent else []
     found = []
     for name, one in {one.name: one for one in [*standing, *top]}.items():
         settings, values = one.settings, {**one.values, **_kept(study, name)}
-        for seed in (*plan.seeds, *plan.final_seeds):
+        for seed in plan.judged:
             if seed not in values:
                 try:
                     values[seed] = judge(settings, seed)
@@ -60,11 +60,6 @@ def finals(study: optuna.Study, plan: Plan, top: Sequence[Finalist], judge: Judg
                 study.set_user_attr(name, {str(seed): value for seed, value in values.items()})
         found.append(Finalist(settings, values))
     return found
-
-
-def standing_of(plan: Plan) -> Finalist | None:
-    """The settings that the file holds of this cell."""
-    return Finalist(plan.untrained(plan.incumbent.settings), {}) if plan.incumbent else None
 
 
 def winner(finalists: Sequence[Finalist]) -> Finalist:

@@ -95,8 +95,7 @@ class Plan:
 
     def after(self, cell: Cell) -> Plan:
         """The plan with the settings that its network is trained with."""
-        groups = ("optimizer", "arch_settings", "dataset_settings")
-        return replace(self, trained={group: dict(getattr(cell, group)) for group in groups})
+        return replace(self, trained=cell.network)
 
     def spec(self, settings: Settings, seed: int) -> RunSpec:
         """The run of one trial and seed, as a final run with these settings would be but for its seed."""

@@ -58,14 +58,15 @@ def search_cell(plan: Plan, should_stop: Ask = lambda: False, tell: Tell = lambd
         if not plan.finalists:
             return cell_of(study, plan, ranked[0])
         tell(f"{plan.label}: finals on seeds {', '.join(map(str, plan.final_seeds))}")
-        top = ranked[: plan.finalists]
 
         def judge(settings: Mapping[str, Any], seed: int) -> float:
             return validation_accuracy(plan.spec(settings, seed), should_stop)
 
-        won = winner(finals(study, plan, top, judge))
+        won = winner(finals(study, plan, ranked[: plan.finalists], judge))
         cell = cell_of(study, plan, won)
-        return cell if won.name in {one.name for one in top} or plan.incumbent is None else stayed(plan.incumbent, cell)
+        if plan.incumbent is None or won.name in {one.name for one in ranked}:
+            return cell
+        return stayed(plan.incumbent, cell)
 
 
 def folder() -> Path:
@@ -165,27 +166,23 @@ def cell_of(study: optuna.Study, plan: Plan, chosen: Finalist) -> Cell:
     """The settings that were chosen and what was spent on them."""
     trials = ended(study)
     count = {state: sum(trial.state is state for trial in trials) for state in TrialState}
-    before = plan.incumbent.found if plan.incumbent else None
-    earlier = before.earlier | {before.study: before.trials} if before else {}
+    found = Found(
+        study=plan.name, trials=len(trials), complete=count[TrialState.COMPLETE], pruned=count[TrialState.PRUNED],
+        failed=count[TrialState.FAIL], seeds=plan.judged, sampler_seed=plan.sampler_seed, epochs=plan.epochs,
+        seconds=round(math.fsum(map(seconds, trials)), 1), command=replace(plan, trials=len(trials)).command,
+    )  # fmt: skip
     return Cell(
         arch=plan.arch, method=plan.method, bits=plan.bits, val_accuracy=round(chosen.mean, 6),
         val_by_seed={seed: round(value, 6) for seed, value in chosen.values.items()},
         **{**chosen.settings, **plan.trained},
-        found=Found(
-            study=plan.name, trials=len(trials), complete=count[TrialState.COMPLETE], pruned=count[TrialState.PRUNED],
-            failed=count[TrialState.FAIL], seeds=plan.judged, sampler_seed=plan.sampler_seed, epochs=plan.epochs,
-            seconds=round(math.fsum(map(seconds, trials)), 1), command=replace(plan, trials=len(trials)).command,
-            earlier={study_name: spent for study_name, spent in earlier.items() if study_name != plan.name},
-        ),
+        found=found.among(plan.incumbent.found.studies) if plan.incumbent else found,
     )  # fmt: skip
 
 
 def stayed(incumbent: Cell, judged: Cell) -> Cell:
     """The incumbent's own study, with the seeds and values of this one's finals and its trials among the others."""
-    others = judged.found.earlier | {judged.found.study: judged.found.trials}
-    others = {study: spent for study, spent in others.items() if study != incumbent.found.study}
-    found = incumbent.found.model_copy(update={"seeds": judged.found.seeds, "earlier": others})
-    return judged.model_copy(update={"found": found})
+    found = incumbent.found.model_copy(update={"seeds": judged.found.seeds})
+    return judged.model_copy(update={"found": found.among(judged.found.studies)})
 
 
 def seconds(trial: FrozenTrial) -> float:

@@ -13,7 +13,7 @@ from dqviz.report.blocks import Block
 from dqviz.report.charts import chart
 from dqviz.report.sections.base import Maker
 from dqviz.report.source import Source, last_key
-from dqviz.runs.home import assets_dir
+from dqviz.runs.home import shipped_facts
 
 
 def make(source: Source) -> list[Block]:
@@ -46,8 +46,8 @@ def histograms(source: Source) -> list[Block]:
 
 def shipped(dataset: str) -> dict[str, Any]:
     """Facts of a data set that come with dqviz; {} where there are none. Kept studies have no table of their nodes."""
-    path = assets_dir() / "facts" / f"{dataset}.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    path = shipped_facts(dataset)
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path else {}
 
 
 MAKER = Maker("degree", "Error by in-degree", "Accumulated error against in-degree, and its growth.", make)
