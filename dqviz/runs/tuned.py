@@ -50,7 +50,7 @@ class Found(Frozen):
     @property
     def studies(self) -> dict[str, int]:
         """Trials of each study of the cell."""
-        return self.earlier | {self.study: self.trials}
+        return most(self.earlier, {self.study: self.trials})
 
     @property
     def spent(self) -> int:
@@ -58,8 +58,9 @@ class Found(Frozen):
         return sum(self.studies.values())
 
     def among(self, studies: Mapping[str, int]) -> Found:
-        """With the trials of all these studies, its own among them or not."""
-        return self.model_copy(update={"earlier": {name: n for name, n in studies.items() if name != self.study}})
+        """With the trials of all these studies; its own is named again only where it once had more trials than now."""
+        earlier = {name: n for name, n in studies.items() if name != self.study or n > self.trials}
+        return self.model_copy(update={"earlier": earlier})
 
 
 class Cell(Frozen):
@@ -132,7 +133,12 @@ def chosen(old: Cell | None, new: Cell) -> Cell:
     if trained_as(new.method) and old.network != new.network:
         return new
     top = old if old.val_accuracy >= new.val_accuracy and old.found.study != new.found.study else new
-    return top.model_copy(update={"found": top.found.among(old.found.studies | new.found.studies)})
+    return top.model_copy(update={"found": top.found.among(most(old.found.studies, new.found.studies))})
+
+
+def most(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Trials of each study: one that was begun anew made the same trials again, so the longer count holds."""
+    return {name: max(one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
 
 
 def trained_as(method: str) -> str:

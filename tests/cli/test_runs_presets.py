@@ -193,6 +193,7 @@ def test_a_cell_keeps_what_was_better_and_counts_all_trials(tmp_path: Path) -> N
         (cell(val=0.6, study="b", trials=13), (0.6, "a", 37)),  # it went on; as good is no reason to change
         (cell(val=0.7, study="b", trials=16), (0.7, "b", 40)),
         (cell(val=0.65, study="a", trials=64), (0.7, "b", 80)),
+        (cell(val=0.75, study="a", trials=24), (0.75, "a", 80)),  # begun anew elsewhere: its 64 were made
         (cell(val=0.1, study="c", trials=5, seeds=[1001]), (0.1, "c", 5)),  # not judged alike
     ]:
         tuned.write("cora", [found], tmp_path)
