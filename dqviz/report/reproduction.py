@@ -20,10 +20,10 @@ Protocol, the same for every method: the data set's public split (or the fold of
 best validation accuracy, ties to the lower validation loss; the test split read once a run, with that model; mean and
 standard deviation over at least 10 seeds, {MORE_SEEDS} where the standard deviation exceeds {100 * WIDE:g} points; the
 same architecture and widths. Where settings were searched, `dqviz search` saw validation accuracy alone and used seeds
-that no final run has; `dqviz/training/settings` holds them with the trials of each cell. Every cell of Cora, and of
-CiteSeer GIN, GCN at 8 bits, and at 2 bits GCN and GAT, had a search with all choices of the space; the others of
-CiteSeer one without two of them: full precision first, and features left at 0 and 1. A cell keeps what an earlier
-search found where validation prefers it, and counts the trials of all; PTQ has the network of its row's FP32.
+that no final run has; `dqviz/training/settings` holds them with the trials of each cell. A cell keeps what an earlier
+search found where validation prefers it, and counts the trials of all. Where a section names more than two search
+seeds, two of them chose the five best trials, and these and what an earlier search had found were judged on all of
+them. PTQ has the network of its row's FP32.
 
 Quantized: inputs, weights, products xW, edge coefficients, messages, aggregates and layer outputs (site profile
 `paper`); with GAT also the attention vectors and logits. Not quantized: the softmax of attention, biases, pooling, the
