@@ -46,6 +46,7 @@ class Found(Frozen):
     seconds: float = Field(description="Time of all trials together, one thread.")
     command: str
     earlier: dict[str, int] = Field(default_factory=dict, description="Trials of other studies of the cell.")
+    kin: str = Field(default="", description="The method that the settings were found for, where it is another one.")
 
     @property
     def studies(self) -> dict[str, int]:
@@ -172,8 +173,9 @@ def tuned(spec: RunSpec) -> RunSpec:
 def _plain(cell: Cell) -> dict[str, Any]:
     """A cell as the file holds it; hardly any has settings of the data set or earlier studies."""
     row = dict(clean(cell.model_dump(mode="json", exclude=set() if cell.dataset_settings else {"dataset_settings"})))
-    if not cell.found.earlier:
-        del row["found"]["earlier"]
+    for name in ("earlier", "kin"):
+        if not getattr(cell.found, name):
+            del row["found"][name]
     return row
 
 

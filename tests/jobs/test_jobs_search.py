@@ -425,6 +425,30 @@ def test_what_stood_before_is_a_finalist(
     assert (cell.found.spent, cell.found.seeds) == (67, (1000, 1001, 1002))
 
 
+def test_what_was_found_for_kin_is_a_finalist(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rate of 0.08 is the best there is; no trial of Degree-Quant meets it, QAT has it, nQAT one out of reach."""
+    asked = judged_by(lambda lr, seed: 1 - abs(lr - 0.08), monkeypatch)
+    for method, rate in (("qat", 0.08), ("nqat", 0.3)):
+        cell = search_cell(plan(method))
+        own = {**cell.method_settings, "quantizer": "lsq"}
+        tuned.write("karate", [cell.model_copy(update={"optimizer": {"lr": rate}, "method_settings": own})], tmp_path)
+    asked.clear()
+    dq = plan(finalists=1, final_seeds=(1002,))
+    search([dq], tmp_path)
+    found = stored("karate", tmp_path)["gcn", "dq", 4]
+    assert (found.optimizer["lr"], found.found.kin, found.found.study) == (0.08, "qat", dq.name)
+    assert {name: found.method_settings[name] for name in ("quantizer", "p_min", "p_max")} == {
+        "quantizer": "lsq", "p_min": 0.0, "p_max": 0.1}  # fmt: skip
+    assert 0.3 not in {lr for lr, _ in asked}
+    seen = len(asked)
+    search([replace(dq, finalists=0)], tmp_path / "elsewhere")
+    search([dq], tmp_path)
+    assert stored("karate", tmp_path)["gcn", "dq", 4] == found, "it stands, and is still known for what it is"
+    assert len(asked) == seen
+    search([plan("fp32"), plan("ptq", finalists=1, final_seeds=(1002,))], tmp_path)
+    assert not stored("karate", tmp_path)["gcn", "ptq", 4].found.kin
+
+
 def test_a_winner_of_the_same_study_counts_its_trials_once(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 
 from dqviz.errors import BadInput, Cancelled, DqvizError
-from dqviz.jobs.search.plan import Plan
+from dqviz.jobs.search.plan import Plan, Settings
+from dqviz.jobs.search.space import adopted, part_of, space
 from dqviz.jobs.search.trials import Tell, search_cell
-from dqviz.runs.tuned import Cell, cells, write
+from dqviz.runs.tuned import Cell, Key, cells, write
 from dqviz.spec import FULL_PRECISION
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -70,10 +71,25 @@ def prepared(plan: Plan, folder: Path) -> Plan | Outcome:
 
 
 def challenged(plan: Plan, folder: Path) -> Plan:
-    """The plan with the cell that its finalists must beat; for what is calibrated, only one of the same network."""
-    cell = cells(plan.dataset, folder).get(plan.key) if plan.finalists else None
+    """The plan with the cell that its finalists must beat, and what was found for its kin.
+
+    For what is calibrated, only a cell of the same network.
+    """
+    if not plan.finalists:
+        return plan
+    known = cells(plan.dataset, folder)
+    cell = known.get(plan.key)
     other = cell is not None and plan.trained and cell.network != plan.trained
-    return plan if other else replace(plan, incumbent=cell)
+    return replace(plan, incumbent=None if other else cell, guests=guests(plan, known))
+
+
+def guests(plan: Plan, known: Mapping[Key, Cell]) -> dict[str, Settings]:
+    """Kin -> its settings at the plan's architecture and bits, as far as the plan's method has them."""
+    kin = space().kin
+    others = [method for method in kin if method != plan.method] if plan.method in kin else []
+    found = {method: known.get((plan.arch, method, plan.bits)) for method in others}
+    part = part_of(plan.method, plan.dataset)
+    return {method: adopted(cell.settings, part) for method, cell in found.items() if cell}
 
 
 def trained(plan: Plan, folder: Path) -> Plan:

@@ -31,7 +31,8 @@ class Plan:
 
     `trained`: settings that are taken over from another method, by entry of a RunSpec. `given`: those that a preset
     gives the cell, under what is searched, as in its final runs; `preset` is that preset's name. `finalists`: so many
-    of the best trials are judged on `final_seeds` as well (finals.py), and so is the `incumbent`, found before.
+    of the best trials are judged on `final_seeds` as well (finals.py), and so are the `incumbent`, found before, and
+    `guests`: kin and the settings found for it, with what is this method's own at its start.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class Plan:
     finalists: int = 0
     final_seeds: tuple[int, ...] = (1002, 1003, 1004, 1005)
     incumbent: Cell | None = None
+    guests: Mapping[str, Settings] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -62,7 +64,15 @@ class Plan:
     def name(self) -> str:
         """Names the study: the cell, and a digest of all that a trial's value depends on (not of the budget)."""
         about = asdict(self) | {"space": part_of(self.method, self.dataset).digest}
-        left_out = {"trials", "preset", "finalists", "final_seeds", "incumbent", *(() if self.given else ("given",))}
+        left_out = {
+            "trials",
+            "preset",
+            "finalists",
+            "final_seeds",
+            "incumbent",
+            "guests",
+            *(() if self.given else ("given",)),
+        }
         text = json.dumps({key: value for key, value in about.items() if key not in left_out}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.dataset}-{self.arch}-{self.method}-{self.bits}-{digest}"

@@ -35,8 +35,7 @@ class Knob(Frozen):
 
     @model_validator(mode="after")
     def _start_is_inside(self) -> Knob:
-        inside = self.start in self.choices if self.choices else self.low <= float(self.start) <= self.high
-        if not inside:
+        if not self.takes(self.start):
             raise ValueError(f"start {self.start} is outside of what may be chosen")
         return self
 
@@ -46,6 +45,9 @@ class Knob(Frozen):
             return cast("Scalar", trial.suggest_categorical(name, self.choices))
         value = trial.suggest_float(name, self.low, self.high, log=self.log)
         return float(f"{value:.3g}") if self.log else round(value, 3)
+
+    def takes(self, value: Scalar) -> bool:
+        return value in self.choices if self.choices else self.low <= float(value) <= self.high
 
 
 Group = dict[str, Knob]
@@ -80,8 +82,11 @@ class Part(Frozen):
 
 
 class Space(Frozen):
+    """`kin`: methods whose finals judge each other's settings as well."""
+
     shared: Part
     methods: dict[str, Part] = Field(default_factory=dict)
+    kin: tuple[str, ...] = ()
 
 
 @cache
@@ -141,6 +146,17 @@ def ask(trial: optuna.Trial, part: Part) -> dict[str, dict[str, Scalar]]:
         group, _, setting = name.partition(".")
         settings = found[GROUPS[group]]
         settings[setting] = _added(knob, knob.ask(trial, name), settings)
+    return found
+
+
+def adopted(settings: Mapping[str, Mapping[str, Any]], part: Part) -> dict[str, dict[str, Scalar]]:
+    """Settings of another method as far as `part` has them, and its start where it has not; by entry of a RunSpec."""
+    found: dict[str, dict[str, Scalar]] = {entry: {} for entry in GROUPS.values()}
+    for name, knob in part.knobs().items():
+        group, _, setting = name.partition(".")
+        own = found[GROUPS[group]]
+        value = settings.get(GROUPS[group], {}).get(setting)
+        own[setting] = value if value is not None and knob.takes(value) else _added(knob, knob.start, own)
     return found
 
 

@@ -64,7 +64,7 @@ def search_cell(plan: Plan, should_stop: Ask = lambda: False, tell: Tell = lambd
 
         won = winner(finals(study, plan, ranked[: plan.finalists], judge))
         cell = cell_of(study, plan, won)
-        if plan.incumbent is None or won.name in {one.name for one in ranked}:
+        if plan.incumbent is None or won.kin or won.name in {one.name for one in ranked}:
             return cell
         return stayed(plan.incumbent, cell)
 
@@ -170,6 +170,7 @@ def cell_of(study: optuna.Study, plan: Plan, chosen: Finalist) -> Cell:
         study=plan.name, trials=len(trials), complete=count[TrialState.COMPLETE], pruned=count[TrialState.PRUNED],
         failed=count[TrialState.FAIL], seeds=plan.judged, sampler_seed=plan.sampler_seed, epochs=plan.epochs,
         seconds=round(math.fsum(map(seconds, trials)), 1), command=replace(plan, trials=len(trials)).command,
+        kin=chosen.kin,
     )  # fmt: skip
     return Cell(
         arch=plan.arch, method=plan.method, bits=plan.bits, val_accuracy=round(chosen.mean, 6),
