@@ -19,7 +19,8 @@ def accuracy_by_degree(nodes: pd.DataFrame) -> pd.DataFrame:
 
     Bins hold at least five nodes of that split. A node without a label or prediction (missing or negative) is left
     out. A flip is a predicted class that differs from the twin's. Intervals are Wilson's (1927), which stay wider than
-    a point where all nodes of a bin are right; a bootstrap would not.
+    a point where all nodes of a bin are right; a bootstrap would not. Of many graphs each is
+    one trial, however many of its nodes a bin has: they share class and predictions.
     """
     known = nodes[["label", "prediction", "prediction_twin"]].notna().all(axis=1) & (nodes["label"].fillna(-1) >= 0)
     nodes = nodes[known]
@@ -35,17 +36,20 @@ def _rows(split: str, nodes: pd.DataFrame) -> list[Row]:
     right = (nodes["prediction"] == nodes["label"]).to_numpy()
     twin = (nodes["prediction_twin"] == nodes["label"]).to_numpy()
     flip = (nodes["prediction"] != nodes["prediction_twin"]).to_numpy()
+    graphs = "graph" in nodes and nodes["graph"].nunique() > 1
     rows: list[Row] = []
     for b in range(len(bins)):
         here = bins.index == b
+        trials = nodes["graph"][here].nunique() if graphs else None
         place = (int(bins.lo[b]), int(bins.hi[b]), float(bins.mean[b]), int(bins.count[b]))
-        rows.append((split, *place, *wilson(right[here]), float(twin[here].mean()), *wilson(flip[here])))
+        rows.append((split, *place, *wilson(right[here], trials), float(twin[here].mean()),
+                     *wilson(flip[here], trials)))  # fmt: skip
     return rows
 
 
-def wilson(hits: Array) -> tuple[float, float, float]:
-    """Share of True and its 95 % interval (Wilson, 1927); NaN for nothing."""
-    n = len(hits)
+def wilson(hits: Array, trials: int | None = None) -> tuple[float, float, float]:
+    """Share of True and its 95 % interval (Wilson, 1927); NaN for nothing. `trials`: where hits are not independent."""
+    n = len(hits) if trials is None else trials
     if not n:
         return np.nan, np.nan, np.nan
     share, z2 = float(np.mean(hits)), NORMAL_95**2

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dqviz.analysis.view import Array, Floats, Ints, SiteView, as_matrix
+from dqviz.analysis.view import FULL_PRECISION, Array, Floats, Ints, SiteView, as_matrix
 
 CHUNK = 65_536
 """Values a chunk: its float64 copies stay in the second-level cache."""
@@ -124,11 +124,15 @@ def _add_squares(
 
 
 def _ends(view: SiteView, rows: slice) -> tuple[float | Floats, float | Floats]:
-    """Ends of the representable range of some rows: two numbers, or arrays where rows or channels have their own."""
+    """Ends of the representable range of some rows: two numbers, or arrays where rows or channels have their own.
+
+    None for what stays in float beside others.
+    """
     if view.own is None:
         return view.lo, view.hi
     own = view.own.rows(rows)
-    return own.lo, own.hi
+    free = own.bits >= FULL_PRECISION
+    return np.where(free, -np.inf, own.lo), np.where(free, np.inf, own.hi)
 
 
 def _split_error(lo: float | Floats, hi: float | Floats, x: Array, xq: Array) -> Floats:

@@ -42,9 +42,9 @@ class SiteView:
     holds the node of each row (for a message its target node); None means row i is node i. `per_node` is False for
     weights, edge coefficients and attention vectors, which belong to no node.
 
-    Where rows or channels have grids of their own, `own` holds them; `bits` is then their widest, `lo` and `hi` their
-    outermost ends, `scale` the root mean square of their steps. `uneven`: levels are no whole steps apart (powers of
-    two, say); `scale` is then the finest of their distances.
+    Where rows or channels have grids of their own, `own` holds them; `bits` is then the widest below 32, `lo` and `hi`
+    their outermost ends, `scale` the root mean square of their steps. `uneven`: levels are no whole steps apart (powers
+    of two, say); `scale` is then the finest of their distances.
 
     `often` [rows]: how many values each of a row's stands for, where nodes are quantized once for all messages they
     send (GIN, SAGE); sums, shares and distributions are of messages, as where every edge is quantized.

@@ -54,7 +54,8 @@ def grid_fields(grid: Grid | None, bits: int) -> dict[str, Any]:
         return {"lo": grid.lower.item(), "hi": grid.upper.item(), "scale": grid.step.item(),
                 "zero_point": grid.zero.item(), "bits": round(grid.bits.item())}  # fmt: skip
     own = OwnGrids(*(matrix(part) for part in (grid.lower, grid.upper, grid.step, grid.bits)))
-    widest = min(int(np.ceil(own.bits.max())), FULL_PRECISION)
+    coarse = own.bits[own.bits < FULL_PRECISION]  # SGQuant leaves some nodes as they are: the site is quantized still
+    widest = int(np.ceil(coarse.max())) if coarse.size else FULL_PRECISION
     return {"lo": own.lo.min(), "hi": own.hi.max(), "scale": np.sqrt(np.mean(own.scale**2)), "zero_point": np.nan,
             "bits": widest, "own": own}  # fmt: skip
 

@@ -49,7 +49,12 @@ class FractionalQuantizer(Quantizer):
         """Of the rounded bits; before they are there, of the most."""
         bits = self.bits.item() if "bits" in self._parameters else math.nan
         width = round(bits) if math.isfinite(bits) else self.most.bits  # not finite: the loss tells it
-        return QType(min(max(width, LEAST), self.most.bits), self.most.signed)
+        return QType(min(max(width, LEAST), self.most.bits), self.signed)
+
+    @property
+    def signed(self) -> bool:
+        """Without a zero point an unsigned grid holds no negative value: one that was observed needs a sign."""
+        return self.most.signed or self.observer.range()[0] < 0
 
     @qtype.setter
     def qtype(self, qtype: QType) -> None:
@@ -63,7 +68,7 @@ class FractionalQuantizer(Quantizer):
             return QParams(math.nan, 0)
         if reach <= 0:
             return QParams(1.0, 0)
-        fraction = self.qtype.bits - int(self.most.signed) - (math.floor(math.log2(reach)) + 1)
+        fraction = self.qtype.bits - int(self.signed) - (math.floor(math.log2(reach)) + 1)
         return QParams(max(math.ldexp(1.0, -fraction), float(EPS)), 0)
 
     def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:

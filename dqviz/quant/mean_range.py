@@ -29,7 +29,11 @@ Width = Callable[[Tensor], Tensor]
 
 
 class MeanRange(Quantizer):
-    """One grid for all rows, over the mean of their ranges."""
+    """One grid for all rows, over the mean of their ranges.
+
+    Each row's range is widened to hold 0 before the mean, as every grid here is; the paper takes the mean first. They
+    are the same where rows have a 0 (after ReLU, sparse rows) or both signs.
+    """
 
     observer: MomentumMinMax
 

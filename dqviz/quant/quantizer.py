@@ -76,7 +76,10 @@ class Quantizer(nn.Module):
         return None if self.qtype.is_float else Grid.of(self.qparams(), self.qtype)
 
     def mean_bits(self, x: Tensor) -> float:
-        """Bits a value takes at this site in evaluation, mean over values x [rows, ...]."""
+        """Bits a value takes at this site in evaluation, mean over the rows of x [rows, ...] where they differ.
+
+        Of sparse rows too, however many values each of them stores.
+        """
         grid = self.grid(x)
         return float(self.qtype.bits) if grid is None else grid.bits.mean().item()
 

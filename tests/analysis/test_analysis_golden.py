@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from dqviz.analysis import SiteView, accuracy_by_degree, analyse, protection
 from dqviz.analysis.accuracy import wilson
@@ -13,6 +14,8 @@ from dqviz.analysis.tables import occupation, sqnr_db
 from dqviz.analysis.view import OwnGrids
 from dqviz.columns import TABLES, error_column
 from dqviz.errors import BadInput
+from dqviz.jobs.views import grid_fields
+from dqviz.quant.grid import Grid
 from tests.analysis.analysis_examples import untouched
 
 # Step 1 on [0, 3] (2 bits). Node 0 rounds 0.4 and 1.4 down; node 1 clips 5 to 3; node 2 is exact; node 3 is zero.
@@ -209,6 +212,15 @@ def test_unlabelled_nodes_are_left_out() -> None:
     assert accuracy_by_degree(nodes.iloc[:0]).empty
 
 
+def test_the_nodes_of_a_graph_are_one_trial() -> None:
+    nodes = pd.DataFrame({"graph": [0] * 500 + [1] * 500, "degree": 2, "label": 0, "split": "test",
+                          "prediction": [0] * 500 + [1] * 500, "prediction_twin": 0})  # fmt: skip
+    row = accuracy_by_degree(nodes).iloc[0]
+    two = wilson(np.array([True, False]))
+    assert tuple(row[["accuracy", "accuracy_lo", "accuracy_hi"]]) == pytest.approx(two)
+    assert tuple(row[["flip_rate", "flip_lo", "flip_hi"]]) == pytest.approx(two)
+
+
 def test_wilson_by_hand() -> None:
     share, low, high = wilson(np.ones(10, dtype=bool))
     assert (share, high) == (1.0, 1.0)
@@ -226,6 +238,23 @@ def test_logarithms_of_nothing() -> None:
     assert np.isnan(sqnr_db(1.0, 0.0))
     assert np.isnan(sqnr_db(0.0, 1.0))
     assert occupation(np.array([4, 4, 0, 0])) == (2.0, 1.0)
+
+
+def test_a_site_with_some_rows_in_float_is_quantized() -> None:
+    """SGQuant leaves nodes of in-degree 1 in float (32 bits): they have no error and clip nothing; the others do."""
+    steps, bits = np.repeat([1e-9, 2.0], 5)[:, None], np.repeat([32.0, 3.0], 5)[:, None]
+    grid = Grid(*(torch.tensor(part, dtype=torch.float32) for part in (steps, 0 * steps, -1 + 0 * steps, 1 + 0 * steps,
+                                                                       bits)))  # fmt: skip
+    fields = grid_fields(grid, 3)
+    assert fields["bits"] == 3
+    x = np.tile([[0.75, 3.0]], (10, 1))
+    xq = np.where(bits == 32, x, [[0.0, 2.0]])
+    tables = analyse([by_hand(x=x, xq=xq, **fields)], np.repeat([1, 4], 5))
+    local = tables["degree"][tables["degree"]["kind"] == "local"]
+    assert local["mse"].tolist() == pytest.approx([0.0, (0.75**2 + 1) / 2])
+    assert local["clipped_share"].tolist() == pytest.approx([0.0, 0.5])
+    assert tables["widths"]["mean_bits"].tolist() == [32.0, 3.0]
+    assert np.isfinite(tables["ranges"]["sqnr_db"]).all()
 
 
 def test_rows_with_grids_of_their_own_by_hand() -> None:

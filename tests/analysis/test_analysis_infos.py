@@ -182,6 +182,20 @@ def test_one_site_is_paired_with_the_same_seeds() -> None:
     assert "One site at INT4, Cora" in analysis.one_site(examples.rows()).sentence
 
 
+def test_one_site_is_paired_with_the_same_settings() -> None:
+    """Narrow networks are 20 points worse whatever their sites; a seed that occurs twice is no pair."""
+    wide = [row | {"arch_settings": {"hidden": 64}} for row in examples.one_site_rows()]
+    narrow = [row | {"run_id": f"narrow {row['run_id']}", "arch_settings": {"hidden": 4},
+                     "test_accuracy": row["test_accuracy"] - 0.2} for row in wide]  # fmt: skip
+    found = {(cost.who.label, cost.site): cost for cost in analysis.one_site([*wide, *narrow]).costs}
+    for hidden in (4, 64):
+        assert found[f"QAT (hidden {hidden})", "aggregate"].mean == pytest.approx(-0.10)
+    again = [row | {"run_id": f"again {row['run_id']}", "test_accuracy": 0.1} for row in wide if row["seed"] == 0]
+    costs = analysis.one_site([*wide, *again]).costs
+    assert {cost.pairs for cost in costs} == {4}
+    assert next(cost.mean for cost in costs if cost.site == "aggregate") == pytest.approx(-0.10)
+
+
 def test_a_map_that_lowers_one_site_names_it() -> None:
     labels = [who.label for who in analysis.seeds_by_variant(examples.one_site_rows())]
     assert {"QAT INT8", "QAT INT8 (aggregate INT4)", "Degree-Quant INT8 (message INT4)"} <= set(labels)

@@ -30,8 +30,16 @@ def test_values_by_hand() -> None:
     assert torch.equal(site(4.0, -3, 3)(x), torch.tensor([3.0, -3.0, 0.5, 0.0, 1.5, -1.0]))
     assert torch.equal(site(4.4, -3, 3)(x), site(3.6, -3, 3)(x))
     unsigned = site(3.0, 0, 3, signed=False)
-    assert torch.equal(unsigned(torch.tensor([0.3, 2.9, -1.0])), torch.tensor([0.5, 3.0, 0.0]))
+    assert torch.equal(unsigned(torch.tensor([0.3, 2.9, 0.2])), torch.tensor([0.5, 3.0, 0.0]))
     assert (unsigned.qparams().scale, unsigned.qparams().zero_point) == (0.5, 0)
+
+
+def test_an_input_that_was_negative_has_a_sign() -> None:
+    """Inputs have unsigned codes, and there is no zero point: ELU's negative values would all be 0."""
+    unsigned = site(4.0, -3, 3, signed=False)
+    x = torch.tensor([3.0, -3.0, 0.3, -0.76])
+    assert unsigned.qtype == QType(4, signed=True)
+    assert torch.equal(unsigned(x), site(4.0, -3, 3)(x))
 
 
 @given(st.floats(1e-6, 1e6), st.integers(2, 8), st.booleans())

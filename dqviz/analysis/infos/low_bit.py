@@ -26,7 +26,8 @@ BASELINES = ("fp32", "ptq", "qat", "nqat", RIVAL)
 SLACK = 0.05
 """Bits by which a mean over all values may exceed the width that was asked for."""
 SAME_BITS = 0.5
-"""Mean feature bits that differ by no more are the same for a verdict."""
+"""Mean bits that differ by no more are the same for a verdict."""
+OF_AVERAGE = "no verdict: reported as an average over networks whose widths were chosen"
 COSTS = ("feature_bits", "tensor_bits", "size_bytes", "feature_bytes", "latency_ms")
 Groups = Mapping[Identity, Sequence[Row]]
 
@@ -114,13 +115,15 @@ def _loss(
     who: Identity, done: Sequence[Row], known: Published | None, costs: Mapping[str, float], groups: Groups
 ) -> Loss | None:
     """None where the source says nothing of its own full precision, or ours has not run."""
-    told = (known.loss, known.mark, known.note) if known and np.isfinite(known.loss) else AVERAGE_LOSS.get(who.method)
+    own = known is not None and np.isfinite(known.loss)
+    told = (known.loss, known.mark, known.note) if known and own else AVERAGE_LOSS.get(who.method)
     base = _of(groups, who, who.arch, "fp32", FULL_PRECISION)
     if told is None or base is None or who.bits == FULL_PRECISION:
         return None
     lost = -paired(by_seed(done), by_seed(finished(groups[base])))
     mean, low, high = mean_interval(lost)
-    verdict = other_bits(costs, known) or loss_verdict(told[0], low, high, len(lost))
+    other = other_bits(costs, known) if own else OF_AVERAGE
+    verdict = other or loss_verdict(told[0], low, high, len(lost))
     return Loss(*told, mean, low, high, len(lost), verdict)
 
 
@@ -133,8 +136,11 @@ def claim_verdict(line: LowBitLine) -> str:
 
 def other_bits(costs: Mapping[str, float], known: Published | None) -> str:
     """Why a published figure is no claim about ours: it stands at other bits; '' where it does not."""
-    ours, theirs = costs["feature_bits"], known.mean_bits if known else np.nan
-    return f"no verdict: {ours:.1f} feature bits here, {theirs:.1f} there" if abs(ours - theirs) > SAME_BITS else ""
+    if known is None:
+        return ""
+    ours, theirs = costs[f"{known.bits_of}_bits"], known.mean_bits
+    differ = abs(ours - theirs) > SAME_BITS
+    return f"no verdict: {ours:.1f} {known.bits_of} bits here, {theirs:.1f} there" if differ else ""
 
 
 def _row(line: LowBitLine) -> dict[str, Any]:

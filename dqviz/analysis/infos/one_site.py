@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from dqviz.analysis.group import Identity, Row, bits_of, site_widths, variant_of
+from dqviz.analysis.group import Identity, Row, bits_of, site_widths, told_apart
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.compare_table import finished, value_of
 from dqviz.analysis.infos.paired_differences import AT_LEAST, paired, seed_of
 from dqviz.analysis.student import mean_interval
+from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import count, points
 
 ALL_SITES = "all sites"
@@ -70,25 +72,30 @@ Case = tuple[Identity, str, int, int]
 
 def _costs(rows: Sequence[Row]) -> Iterator[SiteCost]:
     """Cases by (method, site, bits, base); the whole network at `bits` is one more case where it was trained."""
-    uniform: dict[tuple[Identity, int], dict[int, float]] = {}
-    cases: dict[Case, dict[int, float]] = {}
-    for row in rows:
-        who, accuracy = _who(row), value_of(row, "test_accuracy")
+    uniform: dict[tuple[Identity, int], list[Row]] = {}
+    cases: dict[Case, list[Row]] = {}
+    for row, who in zip(rows, _methods(rows), strict=True):
         found = lowered(row)
         if found:
-            cases.setdefault((who, *found), {})[seed_of(row)] = accuracy
+            cases.setdefault((who, *found), []).append(row)
         elif bits_of(row):
-            uniform.setdefault((who, bits_of(row)), {}).setdefault(seed_of(row), accuracy)
+            uniform.setdefault((who, bits_of(row)), []).append(row)
     for who, bits, base in dict.fromkeys((who, bits, base) for who, _, bits, base in cases):
-        cases[who, ALL_SITES, bits, base] = uniform.get((who, bits), {})
+        cases[who, ALL_SITES, bits, base] = uniform.get((who, bits), [])
     for (who, site, bits, base), own in cases.items():
-        yield _cost(who, site, bits, base, own, uniform.get((who, base), {}))
+        yield _cost(who, site, bits, base, _by_seed(own), _by_seed(uniform.get((who, base), [])))
 
 
-def _who(row: Row) -> Identity:
-    """The method of a row whatever its bits."""
-    plain = variant_of({**row, "bits": 32, "site_bits": None})
-    return Identity(plain.label.removesuffix(" FP32"), plain.dataset, plain.arch, plain.method, 0, plain.profile)
+def _methods(rows: Sequence[Row]) -> list[Identity]:
+    """The method of each row whatever its bits, with the settings that tell runs of one method apart."""
+    plain = told_apart([{**row, "bits": FULL_PRECISION, "site_bits": None} for row in rows])
+    return [replace(one, label=one.label.replace(" FP32", "", 1), bits=0) for one in plain]
+
+
+def _by_seed(rows: Sequence[Row]) -> dict[int, float]:
+    """Test accuracy by seed; without those that occur twice, for nothing tells which of the two is meant."""
+    times = Counter(map(seed_of, rows))
+    return {seed_of(row): value_of(row, "test_accuracy") for row in rows if times[seed_of(row)] == 1}
 
 
 def _cost(who: Identity, site: str, bits: int, base: int, own: dict[int, float], other: dict[int, float]) -> SiteCost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 UNVERIFIED = "reported (unverified)"
 EXCERPT = "reported (excerpt)"
@@ -17,9 +17,10 @@ UNKNOWN = float("nan")
 class Published(NamedTuple):
     """Mean and standard deviation of accuracy, shares of 1; NaN for what was not told.
 
-    `trap`: why the figure is not to be compared to the digit. `mean_bits`: bits of a feature, where the method chooses
-    them; `bits` is then the width that the figure stands beside. `fp32`: the same source's accuracy at full precision.
-    `rerun`: the authors' code and settings, run by us on the public split and selected on validation.
+    `trap`: why the figure is not to be compared to the digit. `mean_bits`: bits of a feature, where the method
+    chooses them, or of a tensor (`bits_of`); `bits` is then the width that the figure stands beside. `fp32`: the
+    same source's accuracy at full precision. `rerun`: the authors' code and settings, run by us on the public split
+    and selected on validation.
     """
 
     dataset: str
@@ -35,6 +36,7 @@ class Published(NamedTuple):
     rerun: float = UNKNOWN
     rerun_std: float = UNKNOWN
     rerun_seeds: int = 0
+    bits_of: Literal["feature", "tensor"] = "feature"
 
     @property
     def loss(self) -> float:
@@ -44,5 +46,5 @@ class Published(NamedTuple):
     @property
     def note(self) -> str:
         """'1.7 bits a feature; the epoch of the best test accuracy is kept'; '' where nothing is known to differ."""
-        bits = f"{self.mean_bits:g} bits a feature" if math.isfinite(self.mean_bits) else ""
+        bits = f"{self.mean_bits:g} bits a {self.bits_of}" if math.isfinite(self.mean_bits) else ""
         return "; ".join(filter(None, (bits, self.trap)))

@@ -26,7 +26,8 @@ def _a2q(dataset: str, arch: str, bits: int, mean: float, mean_bits: float) -> P
 
 def _mixq(dataset: str, bits: int, mean: float, mean_bits: float, trap: str = MIXQ) -> Published:
     fp32 = 0.8215 if dataset == "cora" else UNKNOWN
-    return Published(dataset, "gcn", "mixq", bits, mean, UNKNOWN, READ, trap, mean_bits=mean_bits, fp32=fp32)
+    return Published(dataset, "gcn", "mixq", bits, mean, UNKNOWN, READ, trap, mean_bits=mean_bits, fp32=fp32,
+                     bits_of="tensor")  # fmt: skip
 
 
 def _topgq(dataset: str, bits: int, mean: float) -> Published:
