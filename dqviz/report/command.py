@@ -10,10 +10,12 @@ from dqviz.runs.presets import preset, presets
 
 
 def command(source: Source) -> str:
-    """A preset by its name; any other study by its file, which stands in the zip and in the report itself."""
+    """A preset by its name; any other study by its file, which the zip holds."""
     name = preset_of(source)
     what = f"--preset {name}" if name else "study.json"
-    return f"python -m dqviz study start {what} --wait  # study {shlex.quote(source.study.study_id)}"
+    known = shlex.quote(source.study.study_id)
+    where = "" if name else f"; study.json is in the zip: python -m dqviz report {known} --out report.zip"
+    return f"python -m dqviz study start {what} --wait  # study {known}{where}"
 
 
 def study_json(source: Source) -> str:

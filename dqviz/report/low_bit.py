@@ -40,7 +40,7 @@ that no final run has; `dqviz/training/settings` holds them with the trials of e
 all. A cell of 0 trials has the preset's settings: that it is worse may be theirs. Methods that quantize in training
 may choose whether each row of features is divided by its sum or left at 0 and 1, and whether quantizers come on after
 a part of the epochs. SMP's multiplier is kept where no step amplifies (the authors' is free): where it lies at that
-bound in all steps, as in most of these runs, SMP is one fixed filter; the page Ranges shows it under Smoothness.
+bound in all steps, as in most of these runs, SMP is one fixed filter; tab Smoothness of Error by degree shows it.
 
 Bits: what was asked for. Feature bits: mean bits of a quantized feature between the layers. Tensor bits: mean bits of a
 value over all sites of the profile `paper` (inputs, weights, products, edge coefficients, messages, aggregates, layer

@@ -39,7 +39,7 @@ TEXTS = ("spec", "summary", "provenance")
 BUDGET_BYTES = 4_000_000
 MOST_STUDIES = 64
 """Kept studies that stay parsed: every look goes over all of them, so one too many would be read anew each time."""
-LEFT_OUT = "A kept study leaves out {!r} of this run; train the run again to see it."
+LEFT_OUT = "The studies that come with dqviz leave out {!r}; a run that is trained here holds it."
 
 
 def pack(

@@ -482,7 +482,7 @@ def test_bits_by_degree_say_who_changes_them_and_which_way() -> None:
     info = analysis.widths_by_degree([flat, replace(falling, frames=frames)], KEY)
     assert [line.y[-1] for line in info.bits] == [flat.bits, 2.0]
     assert f"the bits of {falling.label} fall from 4 at in-degree" in info.sentence
-    assert f"{flat.label} gives every node the same" in info.sentence
+    assert f"{flat.label} gives every node the same bits" in info.sentence
     assert {"mean_bits", "mean_step", "nodes", "degree"} <= set(info.table.columns)
     assert info.errors == ()
 

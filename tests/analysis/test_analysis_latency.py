@@ -61,7 +61,7 @@ def test_the_curve_leaves_out_the_graph_of_the_training() -> None:
 def test_a_timing_on_one_graph_has_no_curve() -> None:
     info = analysis.scale_curve(examples.latency())
     assert info.panels == ()
-    assert "Only one size" in info.sentence
+    assert "Only one graph" in info.sentence
 
 
 def test_memory_is_told_on_the_largest_graph() -> None:

@@ -43,7 +43,7 @@ NOT_KEPT = {"Worst nodes"}
 def checked(entry: Entry, **query: str) -> AppTest:
     app = opened(entry, **query)
     assert not app.exception
-    assert all("A kept study leaves out 'nodes'" in error.value for error in app.error)
+    assert all("The studies that come with dqviz leave out 'nodes'" in error.value for error in app.error)
     assert bool(app.error) == (query.get("tab") in NOT_KEPT)
     return app
 

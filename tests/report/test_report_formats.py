@@ -17,6 +17,7 @@ from report_ledger import Made, make, study
 from dqviz.errors import BadInput, Unavailable
 from dqviz.report import FORMATS, SECTIONS, build, gather
 from dqviz.report.blocks import Chart, Table
+from dqviz.report.formats import html as page
 from dqviz.report.formats import pdf
 from dqviz.report.words import cells, heading
 from dqviz.runs.presets import study_of
@@ -105,6 +106,18 @@ def test_html_is_one_small_file_that_loads_nothing(made: Made, tmp_path: Path) -
     assert not {"link", "img", "iframe", "object", "embed"} & set(reader.tags)
     assert not re.search(r"\b(src|href)=[\"'](?!#)", re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL))
     assert "default-src 'none'" in html.unescape(text)
+
+
+def test_html_over_its_budget_leaves_out_the_last_charts(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study of nine architectures and data sets has more charts than 6 MB hold; the sentences stay."""
+    charts = list(page.charts(made.report))
+    monkeypatch.setattr(page, "BUDGET_BYTES", len(page.rendered(made.report, {}, 40, 0).encode()) + 40_000)
+    text = page.html(made.report)
+    assert len(text.encode()) <= page.BUDGET_BYTES
+    assert f'data-chart="{charts[0]}"' in text
+    assert f'data-chart="{charts[-1]}"' not in text
+    assert "Not drawn here, to keep this file under 6 MB" in text
+    assert text.count("<figcaption>") == len(charts)
 
 
 def test_html_tables_hold_the_numbers_of_the_tables(made: Made, tmp_path: Path) -> None:

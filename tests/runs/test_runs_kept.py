@@ -85,7 +85,7 @@ def test_tables_of_all_seeds_and_of_the_first(folder: Path, tmp_path: Path, monk
         assert not store.has(row.run_id, "nodes")
         assert not store.has(row.run_id, "latency")
         for ask, name in ((store.table, "nodes"), (store.json, "integer")):
-            with pytest.raises(Unavailable, match="A kept study leaves out"):
+            with pytest.raises(Unavailable, match="The studies that come with dqviz leave out"):
                 ask(row.run_id, name)
 
 

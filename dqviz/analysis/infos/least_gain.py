@@ -53,6 +53,8 @@ def reason(frame: pd.DataFrame, mine: Row) -> str:
     if op in WHOLE and own.empty:
         return "Its steps were not timed one by one."
     step = own.nlargest(1, "median_ms").iloc[0] if len(own) else mine
+    if len(own) and step["median_ms"] >= mine["median_ms"]:
+        return "Its steps take longer when they are timed one by one than inside the network, so none can be named."
     text = f"Its longest step is {step['op']}: {number(step['median_ms'])} ms" if len(own) else "Of that time"
     peers = steps[(steps["op"] == step["op"]) & (steps["precision"] == FULL)]
     if len(own) and len(peers):

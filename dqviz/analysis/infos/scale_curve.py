@@ -15,7 +15,7 @@ from dqviz.analysis.words import listing, number
 
 SPARSE = ("spmm", "sum", "mean", "scores", "attention")
 """Steps that gather neighbours (the integer programs' names)."""
-ONE_SIZE = "Only one size of graph was timed: “Measure now” times graphs of growing size as well."
+ONE_SIZE = "Only one graph was timed; a run that was trained here can be timed on a larger one as well."
 WHAT = {"whole": "end to end", "sparse": "its sparse products"}
 
 

@@ -59,7 +59,7 @@ def _sentence(bits: Sequence[Line], key: str) -> str:
     same = [line.label for line in known if line not in changing]
     if same:
         verb = "gives" if len(same) == 1 else "give"
-        parts.append(f"{listing(same)} {verb} every node the same")
+        parts.append(f"{listing(same)} {verb} every node the same bits")
     return f"At {key} {'; '.join(parts)}."
 
 

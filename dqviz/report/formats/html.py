@@ -22,9 +22,9 @@ from dqviz.report.words import cells, heading, is_number
 
 BUDGET_BYTES = 5_900_000
 # A browser stays quick and the file small; the zip has every row. Behind a chart the numbers are shown as far as the
-# budget allows: plotly alone takes 4.8 MB, a study of one architecture about 0.2 MB more.
-MOST_ROWS = 200
-MOST_ROWS_BEHIND_A_CHART = (60, 12, 0)
+# budget allows: plotly alone takes 4.8 MB, a study of one architecture about 0.2 MB more. What is still too much after
+# the last step loses charts, from the end.
+MOST_ROWS = ((200, 60), (200, 12), (200, 0), (40, 0))
 
 
 def write(report: Report, out: Path) -> None:
@@ -32,21 +32,31 @@ def write(report: Report, out: Path) -> None:
 
 
 def html(report: Report) -> str:
-    """The report as one HTML document, of the longest tables that keep it under 6 MB."""
-    text = ""
-    for most in MOST_ROWS_BEHIND_A_CHART:
-        text = rendered(report, most)
-        if len(text.encode()) <= BUDGET_BYTES:
-            break
-    return text
+    """The report as one HTML document, of the longest tables and the most charts that keep it under 6 MB."""
+    drawn, over = charts(report), 0
+    for most, most_behind in MOST_ROWS:
+        text = rendered(report, drawn, most, most_behind)
+        over = len(text.encode()) - BUDGET_BYTES
+        if over <= 0:
+            return text
+    return rendered(report, lighter(drawn, over), *MOST_ROWS[-1])
 
 
-def rendered(report: Report, most_behind: int) -> str:
+def lighter(drawn: dict[str, Any], over: int) -> dict[str, Any]:
+    """Without as many of the last charts as take `over` bytes."""
+    left = dict(drawn)
+    while over > 0 and left:
+        name, figure = left.popitem()
+        over -= len(for_script({name: figure}))
+    return left
+
+
+def rendered(report: Report, drawn: dict[str, Any], most: int, most_behind: int) -> str:
     plotly_js, draw = plotly.offline.get_plotlyjs(), source("draw.js")
     return environment().get_template("report.html").render(
         report=report, csp=policy(plotly_js, draw), css=Markup(source("report.css")), plotly=Markup(plotly_js),
-        draw=Markup(draw), charts=Markup(for_script(charts(report))), kind_of=kind_of, readable=readable,
-        table=table, most_behind=most_behind,
+        draw=Markup(draw), charts=Markup(for_script({"templates": templates(), "charts": drawn})), drawn=drawn,
+        kind_of=kind_of, readable=readable, table=table, most=most, most_behind=most_behind,
     )  # fmt: skip
 
 
@@ -60,12 +70,14 @@ def policy(*scripts: str) -> str:
 
 
 def charts(report: Report) -> dict[str, Any]:
-    """Figures by name; the two templates once, not in each figure."""
+    """Figures by name."""
     found = {b.name: b for section in report.sections for b in section.blocks if isinstance(b, Chart)}
-    return {
-        "templates": {theme: for_figure(template(theme)) for theme in ("light", "dark")},
-        "charts": {name: without_template(for_figure(chart.figure)) for name, chart in found.items()},
-    }
+    return {name: without_template(for_figure(chart.figure)) for name, chart in found.items()}
+
+
+def templates() -> dict[str, Any]:
+    """The two themes, once and not in each figure."""
+    return {theme: for_figure(template(theme)) for theme in ("light", "dark")}
 
 
 def without_template(figure: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +85,7 @@ def without_template(figure: dict[str, Any]) -> dict[str, Any]:
     return {"data": figure.get("data", []), "layout": layout}
 
 
-def table(frame: pd.DataFrame, most: int = MOST_ROWS) -> Markup:
+def table(frame: pd.DataFrame, most: int) -> Markup:
     """A table element; cells are escaped by the template."""
     text = environment().get_template("table.html").render(
         columns=[(readable(heading(name)), is_number(frame[name])) for name in frame.columns],
