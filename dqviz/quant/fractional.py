@@ -51,14 +51,14 @@ class FractionalQuantizer(Quantizer):
         width = round(bits) if math.isfinite(bits) else self.most.bits  # not finite: the loss tells it
         return QType(min(max(width, LEAST), self.most.bits), self.signed)
 
+    @qtype.setter
+    def qtype(self, qtype: QType) -> None:
+        """Set by the base class only: to the most."""
+
     @property
     def signed(self) -> bool:
         """Without a zero point an unsigned grid holds no negative value: one that was observed needs a sign."""
         return self.most.signed or self.observer.range()[0] < 0
-
-    @qtype.setter
-    def qtype(self, qtype: QType) -> None:
-        """Set by the base class only: to the most."""
 
     def qparams(self) -> QParams:
         """A power of two, at least float32 eps; NaN where the range is not finite, 1 where nothing but 0 was seen."""

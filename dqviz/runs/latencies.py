@@ -1,7 +1,8 @@
 """Latency of a table's cells: that of the same architecture, method and bits in profile `integer`, where it was timed.
 
 Cells are trained in profile `paper`, whose values per edge no integer session keeps, so another run tells how long the
-network takes: the one of preset `lowbit-latency`, with the same layers and widths.
+network takes: the one of preset `lowbit-latency`, or where that was not timed any other in its profile with the same
+layers, widths and quantized sites. Rates, dropout and rules for ranges do not change how long a network takes.
 """
 
 from __future__ import annotations
@@ -16,21 +17,35 @@ from dqviz.spec import RunSpec, Study
 
 WithCosts = Callable[[Sequence[RunRow]], list[dict[str, Any]]]
 """JSON rows of runs, with `latency_ms`."""
+Network = tuple[Key, tuple[Any, ...], str]
+"""What tells how long a run's network takes."""
 
 
 def latencies(
     cells: Mapping[Key, Sequence[RunSpec]], timed: Study, known: Sequence[RunRow], with_costs: WithCosts
 ) -> dict[Key, float | str]:
     """Milliseconds of each cell, or why there are none. `timed`: the runs that tell; `known`: all runs there are."""
-    asked = {(key_of(spec), shape_of(spec)): spec.digest for spec in timed.runs}
-    rows = {row.run_id: row for row in known if row.run_id in asked.values()}
-    costs = dict(zip(rows, with_costs(list(rows.values())), strict=True))
+    asked = {network_of(spec): spec.digest for spec in timed.runs}
+    profiles = {spec.profile for spec in timed.runs}
+    mine = [row for row in known if isinstance(row.spec, RunSpec) and row.spec.profile in profiles]
+    mine.sort(key=lambda row: row.run_id not in asked.values())  # the preset's own first
+    measured: dict[Network, float] = {}
+    for row, cost in zip(mine, with_costs(mine), strict=True):
+        if cost.get("latency_ms") is not None and isinstance(row.spec, RunSpec):
+            measured.setdefault(network_of(row.spec), float(cost["latency_ms"]))
+    rows = {row.run_id: row for row in mine}
+    places = {network[:2]: network for network in asked}
     found: dict[Key, float | str] = {}
     for key, specs in cells.items():
-        run_id = asked.get((key, shape_of(specs[0])))
-        latency = costs.get(run_id or "", {}).get("latency_ms")
-        found[key] = why_not(run_id, rows) if latency is None else float(latency)
+        network = places.get((key, shape_of(specs[0])))
+        known_ms = measured.get(network) if network else None
+        found[key] = why_not(asked[network] if network else None, rows) if known_ms is None else known_ms
     return found
+
+
+def network_of(spec: RunSpec) -> Network:
+    """The cell of a run, its layers and widths, and which sites are quantized."""
+    return key_of(spec), shape_of(spec), str(spec.method_settings.get("sites", ""))
 
 
 def why_not(run_id: str | None, rows: Mapping[str, RunRow]) -> str:

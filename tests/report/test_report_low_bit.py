@@ -86,6 +86,9 @@ def test_latency_is_that_of_the_same_network_in_profile_integer(tmp_path: Path) 
     assert "- GCN Degree-Quant INT8: its run of preset `lowbit-latency` has not finished." in reasons
     assert "- GCN FP32: its run of preset `lowbit-latency` was not timed (`dqviz measure" in reasons
     assert "QLR" not in reasons
+    tuned = other.runs[3].model_copy(update={"arch_settings": {"dropout": 0.1}})
+    text = document([made(own, whole, Study(name="Timed", runs=(*other.runs[:3], tuned)))])
+    assert cells(text, "QLR", "Cells")[10] == "1", "how a network was trained does not change its time"
 
 
 def test_claims_that_fail_are_shown_failing(text: str) -> None:
@@ -94,7 +97,7 @@ def test_claims_that_fail_are_shown_failing(text: str) -> None:
     assert line[7:] == ["+3.8 (+3.8 to +3.8)", "+0.2 [S]", "fails: at least 3.8 points are lost here"]
     few = cells(text, "SGQuant", "Published claims under this protocol")
     assert few[4] == "–"
-    assert few[-2:] == ["+0.4 [E]", "too few paired seeds for a verdict (4, at least 5)"]
+    assert few[-2:] == ["+0.4 [E]", "no verdict: reported as an average over networks whose widths were chosen"]
 
 
 def test_what_has_no_cell_is_told_all_the_same(text: str) -> None:
