@@ -27,19 +27,20 @@ def latencies(
     """Milliseconds of each cell, or why there are none. `timed`: the runs that tell; `known`: all runs there are."""
     asked = {network_of(spec): spec.digest for spec in timed.runs}
     profiles = {spec.profile for spec in timed.runs}
-    mine = [row for row in known if isinstance(row.spec, RunSpec) and row.spec.profile in profiles]
-    mine.sort(key=lambda row: row.run_id not in asked.values())  # the preset's own first
+    done = [(row, row.spec) for row in known if row.state == "finished" and isinstance(row.spec, RunSpec)]
+    mine = [(row, network_of(spec)) for row, spec in done if spec.profile in profiles]
+    mine.sort(key=lambda one: one[0].run_id not in asked.values())  # the preset's own first
+    rows: dict[Network, RunRow] = {}
     measured: dict[Network, float] = {}
-    for row, cost in zip(mine, with_costs(mine), strict=True):
-        if cost.get("latency_ms") is not None and isinstance(row.spec, RunSpec):
-            measured.setdefault(network_of(row.spec), float(cost["latency_ms"]))
-    rows = {row.run_id: row for row in mine}
+    for (row, network), cost in zip(mine, with_costs([row for row, _ in mine]), strict=True):
+        rows.setdefault(network, row)
+        if cost.get("latency_ms") is not None:
+            measured.setdefault(network, float(cost["latency_ms"]))
     places = {network[:2]: network for network in asked}
     found: dict[Key, float | str] = {}
     for key, specs in cells.items():
-        network = places.get((key, shape_of(specs[0])))
-        known_ms = measured.get(network) if network else None
-        found[key] = why_not(asked[network] if network else None, rows) if known_ms is None else known_ms
+        place = places.get((key, shape_of(specs[0])))
+        found[key] = measured[place] if place in measured else why_not(place, rows)
     return found
 
 
@@ -48,12 +49,12 @@ def network_of(spec: RunSpec) -> Network:
     return key_of(spec), shape_of(spec), str(spec.method_settings.get("sites", ""))
 
 
-def why_not(run_id: str | None, rows: Mapping[str, RunRow]) -> str:
+def why_not(network: Network | None, rows: Mapping[Network, RunRow]) -> str:
     """A clause that says why a cell has no latency."""
-    if run_id is None:
+    if network is None:
         return f"preset `{LATENCY}` has no such run"
-    row = rows.get(run_id)
-    if row is None or row.state != "finished":
+    row = rows.get(network)
+    if row is None:
         return f"its run of preset `{LATENCY}` has not finished"
     reason = row.summary.get("integer_reason")
     if reason and row.method != "fp32":
