@@ -22,8 +22,8 @@ standard deviation over at least 10 seeds, {MORE_SEEDS} where the standard devia
 same architecture and widths. Where settings were searched, `dqviz search` saw validation accuracy alone and used seeds
 that no final run has; `dqviz/training/settings` holds them with the trials of each cell. A cell keeps what an earlier
 search found where validation prefers it, and counts the trials of all. Where a section names more than two search
-seeds, two of them chose the five best trials, and these and what an earlier search had found were judged on all of
-them. PTQ has the network of its row's FP32.
+seeds, two of them chose the five best trials; these, what an earlier search had found, and what QAT, nQAT and
+Degree-Quant had found for each other were judged on all of them. PTQ has the network of its row's FP32.
 
 Quantized: inputs, weights, products xW, edge coefficients, messages, aggregates and layer outputs (site profile
 `paper`); with GAT also the attention vectors and logits. Not quantized: the softmax of attention, biases, pooling, the

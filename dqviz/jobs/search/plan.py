@@ -20,6 +20,8 @@ from dqviz.spec import FULL_PRECISION, RunSpec, bits_label, make_spec
 
 SEARCHED = {"lr", "weight_decay"}
 """The optimizer's settings that every space has."""
+BUDGET = {"trials", "preset", "finalists", "final_seeds", "incumbent", "guests"}
+"""Fields of a plan that no trial's value depends on."""
 Settings = Mapping[str, Mapping[str, Any]]
 Ask = Callable[[], bool]
 """Shall the search stop?"""
@@ -64,15 +66,7 @@ class Plan:
     def name(self) -> str:
         """Names the study: the cell, and a digest of all that a trial's value depends on (not of the budget)."""
         about = asdict(self) | {"space": part_of(self.method, self.dataset).digest}
-        left_out = {
-            "trials",
-            "preset",
-            "finalists",
-            "final_seeds",
-            "incumbent",
-            "guests",
-            *(() if self.given else ("given",)),
-        }
+        left_out = BUDGET if self.given else {*BUDGET, "given"}
         text = json.dumps({key: value for key, value in about.items() if key not in left_out}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.dataset}-{self.arch}-{self.method}-{self.bits}-{digest}"

@@ -23,7 +23,7 @@ from dqviz.report.words import cells, heading, is_number
 BUDGET_BYTES = 5_900_000
 # A browser stays quick and the file small; the zip has every row. Behind a chart the numbers are shown as far as the
 # budget allows: plotly alone takes 4.8 MB, a study of one architecture about 0.2 MB more. What is still too much after
-# the last step loses charts, from the end.
+# the last step loses charts, from the end. Rows of a table, rows behind a chart:
 MOST_ROWS = ((200, 60), (200, 12), (200, 0), (40, 0))
 
 
