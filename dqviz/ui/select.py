@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import streamlit as st
@@ -129,9 +130,17 @@ def require_table(chosen: Chosen, table: str, what: str) -> None:
 
 
 def first_family(groups: Mapping[str, Sequence[RunRow]]) -> list[str]:
-    """Labels of the groups of the first architecture and depth, at most seven: colour tells methods, dash bits."""
+    """Labels of the groups of the first architecture and depth, at most seven: colour tells methods, dash bits.
+
+    Where there are more, each method's first width comes before any second one, so that no method is left out.
+    """
     families = {label: (rows[0].arch, rows[0].arch_settings.get("layers")) for label, rows in groups.items()}
-    return [label for label, family in families.items() if family == next(iter(families.values()))][:MOST_LINES]
+    own = [label for label, family in families.items() if family == next(iter(families.values()))]
+    of_method: dict[str, list[str]] = {}
+    for label in own:
+        of_method.setdefault(groups[label][0].method, []).append(label)
+    turns = [label for turn in zip_longest(*of_method.values()) for label in turn if label][:MOST_LINES]
+    return [label for label in own if label in turns]
 
 
 def protects(method: str) -> bool:
