@@ -19,8 +19,8 @@ def accuracy_by_degree(nodes: pd.DataFrame) -> pd.DataFrame:
 
     Bins hold at least five nodes of that split. A node without a label or prediction (missing or negative) is left
     out. A flip is a predicted class that differs from the twin's. Intervals are Wilson's (1927), which stay wider than
-    a point where all nodes of a bin are right; a bootstrap would not. Of many graphs each is
-    one trial, however many of its nodes a bin has: they share class and predictions.
+    a point where all nodes of a bin are right; a bootstrap would not. Of many graphs each is one
+    trial, however many of its nodes a bin has: they share class and predictions.
     """
     known = nodes[["label", "prediction", "prediction_twin"]].notna().all(axis=1) & (nodes["label"].fillna(-1) >= 0)
     nodes = nodes[known]

@@ -68,7 +68,8 @@ class FractionalQuantizer(Quantizer):
             return QParams(math.nan, 0)
         if reach <= 0:
             return QParams(1.0, 0)
-        fraction = self.qtype.bits - int(self.signed) - (math.floor(math.log2(reach)) + 1)
+        qtype = self.qtype
+        fraction = qtype.bits - int(qtype.signed) - (math.floor(math.log2(reach)) + 1)
         return QParams(max(math.ldexp(1.0, -fraction), float(EPS)), 0)
 
     def fake_quantized(self, x: Tensor, protected: Protected | None, ptr: Tensor | None) -> Tensor:

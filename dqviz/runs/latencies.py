@@ -25,18 +25,18 @@ def latencies(
     cells: Mapping[Key, Sequence[RunSpec]], timed: Study, known: Sequence[RunRow], with_costs: WithCosts
 ) -> dict[Key, float | str]:
     """Milliseconds of each cell, or why there are none. `timed`: the runs that tell; `known`: all runs there are."""
-    asked = {network_of(spec): spec.digest for spec in timed.runs}
+    own = {spec.digest for spec in timed.runs}
     profiles = {spec.profile for spec in timed.runs}
     done = [(row, row.spec) for row in known if row.state == "finished" and isinstance(row.spec, RunSpec)]
     mine = [(row, network_of(spec)) for row, spec in done if spec.profile in profiles]
-    mine.sort(key=lambda one: one[0].run_id not in asked.values())  # the preset's own first
+    mine.sort(key=lambda one: one[0].run_id not in own)  # the preset's own first
     rows: dict[Network, RunRow] = {}
     measured: dict[Network, float] = {}
     for (row, network), cost in zip(mine, with_costs([row for row, _ in mine]), strict=True):
         rows.setdefault(network, row)
         if cost.get("latency_ms") is not None:
             measured.setdefault(network, float(cost["latency_ms"]))
-    places = {network[:2]: network for network in asked}
+    places = {network[:2]: network for network in map(network_of, timed.runs)}
     found: dict[Key, float | str] = {}
     for key, specs in cells.items():
         place = places.get((key, shape_of(specs[0])))

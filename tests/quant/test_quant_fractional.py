@@ -32,6 +32,7 @@ def test_values_by_hand() -> None:
     unsigned = site(3.0, 0, 3, signed=False)
     assert torch.equal(unsigned(torch.tensor([0.3, 2.9, 0.2])), torch.tensor([0.5, 3.0, 0.0]))
     assert (unsigned.qparams().scale, unsigned.qparams().zero_point) == (0.5, 0)
+    assert torch.equal(unsigned.eval()(torch.tensor([0.3, 2.9, -1.0])), torch.tensor([0.5, 3.0, 0.0]))
 
 
 def test_an_input_that_was_negative_has_a_sign() -> None:
