@@ -18,7 +18,7 @@ from dqviz.bench.cases import Tell, copy_rows, say_nothing, timed_rows
 from dqviz.bench.graphs import SWEEP, load_graph
 from dqviz.bench.networks import DENSE_LIMIT_BYTES, Work, float_cases, integer_cases
 from dqviz.bench.protocol import pinned, require_idle
-from dqviz.bench.rows import PRECISIONS, Row
+from dqviz.bench.rows import PRECISIONS, Row, require_widths
 from dqviz.bench.sample import sample_features, sample_model, uncached
 from dqviz.data.task import Task
 from dqviz.errors import Unavailable
@@ -84,17 +84,18 @@ def inference(
 
     backends: the integer ones to time; all that run here when not given. Raises BadInput for an unknown one.
     """
+    require_widths(bits)
     for name in backends:
         BACKENDS[name]
     structure = load_graph(graph)
     work = Work(graph, sample_features(structure.num_nodes), structure.edge_index)
+    models = {arch: {PRECISIONS[width]: sample_model(arch, width) for width in bits} for arch in archs}
     rows = []
     for count in threads:
         with pinned(count), torch.no_grad():
             require_idle(force)
-            for arch in archs:
-                models = {PRECISIONS[width]: sample_model(arch, width) for width in bits}
-                rows += timed(models, sample_model(arch, None), work, arch, count, repeats, tell, backends)
+            for arch, by_precision in models.items():
+                rows += timed(by_precision, sample_model(arch, None), work, arch, count, repeats, tell, backends)
             rows += copy_rows(graph, work.sizes, count, repeats)
     return rows
 

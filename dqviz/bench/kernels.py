@@ -18,7 +18,7 @@ from dqviz.bench.graphs import BenchGraph, load_graph
 from dqviz.bench.oracle import Oracle
 from dqviz.bench.peers import ENGINES, pyg
 from dqviz.bench.protocol import pinned, require_idle
-from dqviz.bench.rows import PRECISIONS, Row
+from dqviz.bench.rows import PRECISIONS, Row, require_widths
 from dqviz.integer import packing
 from dqviz.integer.codes import Codes, Grid, Int8
 from dqviz.integer.csr import Csr, from_edges, order_by_row
@@ -48,6 +48,7 @@ def kernels(
     the dense product out; `tell` gets a sentence for what is not timed. Raises BadInput for an unknown graph or thread
     count, Unavailable on a busy machine unless forced.
     """
+    require_widths(bits)
     structure = load_graph(graph)
     rows = []
     for count in threads:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from dqviz.bench.protocol import Timing
 from dqviz.columns import Column
+from dqviz.errors import unknown
 
 Row = dict[str, Any]
 PRECISIONS = {2: "int2", 3: "int3", 4: "int4", 8: "int8", 32: "fp32"}
+
+
+def require_widths(bits: Iterable[int]) -> None:
+    """Raises BadInput for a width that no integer kernel has."""
+    choices = [width for width in PRECISIONS if width < 32]
+    for width in bits:
+        if width not in choices:
+            raise unknown("bit width", width, map(str, choices))
 
 
 def row(

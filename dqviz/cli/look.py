@@ -63,7 +63,7 @@ def catalog(as_json: AsJson = False) -> None:
 
 
 def facts(
-    dataset: Annotated[str, typer.Argument(help="Name of a data set.")],
+    dataset: Annotated[str, typer.Argument(help="Name of a data set; `dqviz datasets` lists them.")],
     setting: Setting = None,
     as_json: AsJson = False,
 ) -> None:

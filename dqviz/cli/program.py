@@ -5,13 +5,12 @@ Exit codes: 0 only on success, 2 for bad input (one sentence that lists the choi
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 
 import typer
 
-from dqviz.cli import bench, look, measure, output, report, reproduce, search, study, train, work
+from dqviz.cli import bench, look, measure, output, report, reproduce, search, study, train, usage, work
 from dqviz.errors import BadInput, DqvizError
 
 app = typer.Typer(
@@ -24,6 +23,7 @@ for _command in (look.doctor, look.datasets, look.methods, look.archs, look.cata
     app.command()(_command)
 app.add_typer(study.app, name="study")
 app.add_typer(bench.app, name="bench")
+CTRL_C = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,15 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     with output.only_documents(as_json="--json" in given):
         try:
-            app(args=given, prog_name="dqviz")
+            code: int = app(args=given, prog_name="dqviz", standalone_mode=False) or 0
+            return interrupted() if code == CTRL_C else code
+        except typer.TyperException as error:
+            if usage.is_help(error):
+                output.say(error.format_message())
+                return 2
+            return output.complain(usage.refused(error), 2)
         except BadInput as error:
             return output.complain(error, 2)
         except (DqvizError, OSError) as error:
             return output.complain(error, 1)
-        except KeyboardInterrupt:
-            return output.complain(DqvizError("Stopped by Ctrl-C; runs that were started go on."), 130)
-        except SystemExit as leaving:
-            with contextlib.suppress(TypeError, ValueError):
-                return int(leaving.code or 0)
-            return 1
-    return 0
+        except (KeyboardInterrupt, typer.Abort):
+            return interrupted()
+
+
+def interrupted() -> int:
+    """typer makes an exit code of Ctrl-C, which says nothing to a person."""
+    return output.complain(DqvizError("Stopped by Ctrl-C; runs that were started go on."), CTRL_C)

@@ -91,6 +91,14 @@ BAD = (
     (["worker", "--engine", "nope"], "local"),
     (["worker", "--address", "tcp://host:1"], "takes no address"),
     (["train", "--dataset", "karate", "--bits", "wieght=4"], "'wieght' is not a site"),
+    (["nope"], "doctor, datasets, methods"),
+    (["study", "nope"], "start, list, show, cancel, keep"),
+    (["train"], "`dqviz datasets` lists them"),
+    (["train", "--datset", "karate"], "--dataset, --arch"),
+    (["train", "--dataset", "karate", "--threads", "two"], "Threads of the run's process"),
+    (["facts", "karate", "cora"], "DATASET, --set"),
+    (["bench", "inference", "--arch", "nope", "--graph", "heavy-1k"], "gcn"),
+    (["bench", "kernels", "--bits", "5"], "2, 3, 4, 8"),
 )
 
 
@@ -107,6 +115,22 @@ def test_bad_input_is_one_sentence_and_stores_nothing(
     assert "\n" not in sentence
     assert sentence in err
     assert Ledger().runs() == []
+
+
+def test_no_command_at_all_gets_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys)
+    assert (code, out) == (2, "")
+    assert "Commands:" in err
+
+
+def test_ctrl_c_says_that_runs_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dqviz.cli.health.health", interrupt)
+    code, _, err = run(capsys, "doctor")
+    assert code == 130
+    assert "Ctrl-C" in err
 
 
 def test_an_empty_list_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
