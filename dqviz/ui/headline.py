@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from dqviz.runs.ledger import RunRow, StudyRow
+from dqviz.sites import site_name
 from dqviz.ui.glossary import TERMS
-from dqviz.ui.names import site_name
 from dqviz.ui.page import Figure
 
 NONE = "–"

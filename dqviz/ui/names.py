@@ -1,22 +1,9 @@
-"""How runs, sites and layers are called on the pages."""
+"""How runs are called on the pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-
-# Site kinds in the words of METHODS.md 1.3.
-SITES = {
-    "input": "Input x",
-    "weight": "Weights",
-    "feature": "Feature xW",
-    "norm": "Edge coefficients",
-    "message": "Message",
-    "aggregate": "Aggregate (after the sum)",
-    "update": "Update (layer output)",
-    "attention": "Attention vector",
-    "alpha": "Attention logits",
-}
 
 
 def run_name(row: Any) -> str:
@@ -26,29 +13,6 @@ def run_name(row: Any) -> str:
     method = str(row.method).upper()
     bits = "" if method == row.bits_label else f" {row.bits_label}"
     return f"{str(row.arch).upper()} {method}{bits}, {row.dataset}, seed {row.seed}"
-
-
-def layer_label(layer: int) -> str:
-    """Counted from 0, as in the keys of sites."""
-    return f"Layer {layer}"
-
-
-def site_label(part: str, site: str) -> str:
-    """'Aggregate (after the sum)', or 'Weights of mlp1' inside a part of a layer."""
-    name = SITES.get(site, site)
-    return f"{name}, {part}" if part else name
-
-
-def site_name(key: str) -> str:
-    """'1/aggregate' -> 'Aggregate, layer 1'."""
-    layer, part, site = split_key(key)
-    return f"{site_label(part, site).split(' (')[0]}, {layer_label(layer).lower()}"
-
-
-def split_key(key: str) -> tuple[int, str, str]:
-    """'0/mlp1/weight' -> (0, 'mlp1', 'weight'); '1/aggregate' -> (1, '', 'aggregate')."""
-    layer, *middle, site = key.split("/")
-    return int(layer), "/".join(middle), site
 
 
 def unique(names: Sequence[str], tags: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from dqviz.analysis.words import count, growth, listing, number
 from dqviz.errors import BadInput
 from tests.analysis import analysis_examples as examples
 
-KEY = "1/aggregate"
+KEY, PLACE = "1/aggregate", "the aggregate of layer 1"
 
 
 def groups(name: str, **kwargs: object) -> list[analysis.Group]:
@@ -105,8 +105,10 @@ def test_two_seeds_of_one_sign_are_no_growth_unless_each_shows_it() -> None:
     unsure, sure, none = (analysis.growth(analysis.group_runs(rows, table(ends)), KEY) for ends in (0.2, 0.01, np.nan))
     assert "every interval holds 0" in unsure.sentence
     assert (unsure.exponents[0].low, unsure.exponents[0].high) == pytest.approx((-0.18, 0.28))
-    assert sure.sentence.startswith(f"At {KEY} the local relative error grows with in-degree for QAT INT4")
-    assert none.sentence == f"At {KEY} nodes are too few to tell whether the local relative error grows with in-degree."
+    assert sure.sentence.startswith(f"At {PLACE} the local relative error grows with in-degree for QAT INT4")
+    assert (
+        none.sentence == f"At {PLACE} nodes are too few to tell whether the local relative error grows with in-degree."
+    )
 
 
 def test_one_group_of_degrees_spans_none() -> None:
@@ -157,7 +159,7 @@ def test_gradient_error_at_the_first_weights() -> None:
     assert own.errors[0].y[2] == pytest.approx(np.mean(wanted))
     np.testing.assert_allclose(own.errors[0].y, 2 * straight.errors[0].y)
     assert own.nodes["nodes"].sum() == examples.NUM_NODES
-    assert own.sentence.startswith("At 0/weight the gradient of QAT INT4 is turned most around in-degree")
+    assert own.sentence.startswith("At the weights of layer 0 the gradient of QAT INT4 is turned most around in-degree")
     assert "that of Degree-Quant INT4 is the highest" in own.sentence
     assert "straight-through" in straight.sentence
     with pytest.raises(BadInput, match="own, ste"):
@@ -240,8 +242,8 @@ def test_exponents_by_hand_with_their_interval() -> None:
     assert (spread.value, spread.low, spread.high) == pytest.approx((0.5, 0.48, 0.52))  # over the two seeds
     assert (single.value, single.low, single.high) == pytest.approx((1.0, 1.0, 1.0))  # over bins: no bin is off
     assert info.sentence == (
-        "At 0/aggregate the spread changes with in-degree n as n^1.00 for FP32, GIN (95 % interval 1.00 to 1.00, which "
-        "holds O(n)); as n^0.50 for FP32, GCN (95 % interval 0.48 to 0.52, which holds O(√n))."
+        "At the aggregate of layer 0 the spread changes with in-degree n as n^1.00 for FP32, GIN (95 % interval 1.00 "
+        "to 1.00, which holds O(n)); as n^0.50 for FP32, GCN (95 % interval 0.48 to 0.52, which holds O(√n))."
     )
 
 
@@ -284,11 +286,11 @@ def changed(name: str, change: Callable[[pd.DataFrame], pd.DataFrame], **kwargs:
 def test_grids_of_rows_are_quantized_though_no_share_of_levels_is_told() -> None:
     own = changed("ranges", lambda frame: frame.assign(entropy_bits=np.nan, levels_total=np.nan))
     sentence = analysis.site_histogram(groups("histograms"), own, KEY).sentence
-    assert sentence.startswith(f"At {KEY} there is no one grid whose use could be told")
+    assert sentence.startswith(f"At {PLACE} there is no one grid whose use could be told")
     assert "(QAT INT4 and Degree-Quant INT4)" in sentence
     fp32 = [("fp32", 32)]
     none = analysis.site_histogram(groups("histograms", combinations=fp32), groups("ranges", combinations=fp32), KEY)
-    assert none.sentence == f"The values at {KEY} are not quantized in these runs."
+    assert none.sentence == f"The values at {PLACE} are not quantized in these runs."
 
 
 def test_levels_are_a_share_of_the_bits_of_their_own_site() -> None:
@@ -297,7 +299,7 @@ def test_levels_are_a_share_of_the_bits_of_their_own_site() -> None:
         return frame.assign(bits=np.where(wide, 8, 4), entropy_bits=np.where(wide, 6.0, 3.9))
 
     info = analysis.levels_used(changed("ranges", mixed, combinations=[("qat", 4)]))
-    assert info.sentence == "QAT INT4 uses its levels least at 0/message: 6 of 8 bits."
+    assert info.sentence == "QAT INT4 uses its levels least at the message of layer 0: 6 of 8 bits."
 
 
 @pytest.mark.parametrize(("largest", "words"), [
@@ -314,7 +316,7 @@ def test_the_range_of_every_degree_group_counts(largest: list[float], words: str
 
 
 def test_levels_used_finds_the_wasted_site() -> None:
-    assert "0/aggregate" in analysis.levels_used(groups("ranges")).sentence
+    assert "aggregate of layer 0" in analysis.levels_used(groups("ranges")).sentence
 
 
 def test_protection_shares_by_hand() -> None:
@@ -447,8 +449,8 @@ def test_a_neighbourhood_by_hand() -> None:
     assert info.degree.tolist() == [3, 0, 0, 1]
     assert info.flip.tolist() == [True, False, False, True]
     assert info.sentence == (
-        "Node 0 has an accumulated error at 0/update of 0.9 and flips; 3 neighbours send to it, with a mean error of "
-        "0.3, and 1 of them flips."
+        "Node 0 has an accumulated error at the update of layer 0 of 0.9 and flips; 3 neighbours send to it, with a "
+        "mean error of 0.3, and 1 of them flips."
     )
     assert analysis.neighbourhood(nodes, edges, 0, "0/update", "local").error.tolist() == [0.5] * 4
 
@@ -459,7 +461,7 @@ def test_a_neighbourhood_of_one_or_none() -> None:
     assert "; 1 neighbour sends to it, with a mean error of 0.2, and none of them" in one
     assert analysis.neighbourhood(nodes, edges, 4, "0/update").sentence.endswith("; no node sends to it.")
     assert "of unknown size" in analysis.neighbourhood(nodes, edges, 2, "0/update").sentence
-    assert "of unknown size" in analysis.neighbourhood(nodes, edges, 0, "a site that was never traced").sentence
+    assert "of unknown size" in analysis.neighbourhood(nodes, edges, 0, "9/nowhere").sentence
 
 
 def test_a_neighbourhood_leaves_out_what_would_not_be_seen() -> None:
@@ -489,7 +491,7 @@ def test_bits_by_degree_say_who_changes_them_and_which_way() -> None:
 
 def test_a_site_without_bits_of_its_own_says_where_there_are_some() -> None:
     info = analysis.widths_by_degree(groups("widths"), "9/nowhere", groups("degree"))
-    assert "all rows share one grid, or have none; equal bits are told at 0/aggregate, " in info.sentence
+    assert "all rows share one grid, or have none; equal bits are told at the aggregate of layer 0, " in info.sentence
     assert info.bits == ()
 
 
@@ -497,7 +499,7 @@ def test_it_names_only_sites_whose_bits_differ_where_there_are_such() -> None:
     first, *others = groups("widths")
     falls = tuple(f.assign(mean_bits=np.where(f["key"] == KEY, np.linspace(4, 2, len(f)), 8.0)) for f in first.frames)
     info = analysis.widths_by_degree([replace(first, frames=falls), *others], "9/nowhere")
-    assert info.sentence == f"At 9/nowhere all rows share one grid, or have none; bits differ at {KEY}."
+    assert info.sentence == f"At the nowhere of layer 9 all rows share one grid, or have none; bits differ at {PLACE}."
 
 
 def test_an_error_of_nothing_asks_for_nothing() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dqviz import sites
 from dqviz.errors import BadInput
 from dqviz.runs.catalogue import Catalogue, read_catalogue
 from dqviz.runs.home import assets_dir
@@ -78,8 +79,10 @@ def test_a_schema_field_is_resolved_through_references_and_null() -> None:
 
 
 def test_sites_are_named_by_layer_and_kind() -> None:
-    assert names.split_key("0/mlp1/weight") == (0, "mlp1", "weight")
-    assert names.site_name("1/aggregate") == "Aggregate, layer 1"
+    assert sites.split_key("0/mlp1/weight") == (0, "mlp1", "weight")
+    assert sites.site_name("1/aggregate") == "Aggregate, layer 1"
+    assert sites.place("1/aggregate") == "the aggregate of layer 1"
+    assert sites.place("0/mlp1/weight") == "the weights of mlp1 of layer 0"
     assert names.unique(["a", "b", "a"], ["111111x", "2", "333333y"]) == ["a (111111)", "b", "a (333333)"]
 
 

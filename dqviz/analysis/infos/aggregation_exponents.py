@@ -14,6 +14,7 @@ from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.infos.growth import Exponent
 from dqviz.analysis.student import row_intervals
 from dqviz.analysis.words import NOTHING
+from dqviz.sites import place
 
 REFERENCES = (("O(n)", 1.0), ("O(√n)", 0.5), ("O(1)", 0.0))
 """Growth of GIN, GCN and GAT in the Degree-Quant paper (METHODS.md 1.1)."""
@@ -40,8 +41,8 @@ def aggregation_exponents(groups: Sequence[Group], key: str = "") -> Aggregation
                                 "exponent_hi": one.high} for one in both]), group)
         for group, both in fitted
     ]  # fmt: skip
-    alt = (f"Fitted power of in-degree with which mean and spread grow at {key}, with 95 % intervals and lines at "
-           "O(1), O(√n) and O(n).")  # fmt: skip
+    alt = (f"Fitted power of in-degree with which mean and spread grow at {place(key)}, with 95 % intervals and lines "
+           "at O(1), O(√n) and O(n).")  # fmt: skip
     return AggregationExponents(_sentence(exponents, key), alt, stack(tables, ["kind", "exponent"]), key,
                                 tuple(exponents))  # fmt: skip
 
@@ -90,7 +91,7 @@ def _sentence(exponents: Sequence[Exponent], key: str) -> str:
     ordered = sorted(known, key=lambda one: -one.value)
     shown = ordered if len(ordered) <= 3 else [ordered[0], ordered[-1]]
     parts = [_part(one) for one in shown]
-    text = f"At {key} the spread changes with in-degree n as {'; as '.join(parts)}"
+    text = f"At {place(key)} the spread changes with in-degree n as {'; as '.join(parts)}"
     return f"{text}; {len(ordered) - 2} more lie between." if len(ordered) > 3 else f"{text}."
 
 

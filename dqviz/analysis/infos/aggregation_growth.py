@@ -14,6 +14,7 @@ from dqviz.analysis.infos.aggregation_exponents import REFERENCES, fits, last_ke
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING
+from dqviz.sites import place
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ def aggregation_growth(groups: Sequence[Group], key: str = "") -> AggregationGro
         tables.append(identify(table, group))
         mean, spread = fits(group)
         slopes[group.label] = (mean.value, spread.value)
-    alt = f"Mean and standard deviation after aggregation at {key} against in-degree, with lines O(n), O(√n) and O(1)."
+    alt = (f"Mean and standard deviation after aggregation at {place(key)} against in-degree, with lines O(n), O(√n) "
+           "and O(1).")  # fmt: skip
     return AggregationGrowth(_sentence(slopes, key), alt, stack(tables, ["degree", "mean", "spread"]), key,
                              tuple(lines["mean"]), tuple(lines["spread"]), slopes,
                              _references([*lines["mean"], *lines["spread"]]), node_strip(found))  # fmt: skip
@@ -66,6 +68,6 @@ def _sentence(slopes: dict[str, tuple[float, float]], key: str) -> str:
     label, mean, spread = max(known, key=lambda t: t[2])
     also = f" and its mean as n^{mean:.2f}" if np.isfinite(mean) else ""
     verb = "grows" if spread > 0 else "falls"
-    text = f"At {key} the spread of {label} {verb} as n^{spread:.2f} with in-degree n{also}"
+    text = f"At {place(key)} the spread of {label} {verb} as n^{spread:.2f} with in-degree n{also}"
     flat = min(known, key=lambda t: t[2])
     return f"{text}." if flat[0] == label else f"{text}; {flat[0]} grows least, n^{flat[2]:.2f}."

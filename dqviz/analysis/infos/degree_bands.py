@@ -13,6 +13,7 @@ from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.tables import EVERY_NODE
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, number, span
+from dqviz.sites import place
 
 ALIKE = 1.2
 """Largest values whose ratio is smaller are called the same."""
@@ -48,7 +49,7 @@ def degree_bands(groups: Sequence[Group], key: str, ranges: Sequence[Group] = ()
         names = tuple(span(*pair) for pair in wide.columns.to_list())
         bands.append(Bands(group.identity, names, wide.index.to_numpy(dtype=np.float64), wide.to_numpy(), lo, hi))
         tables.append(identify(frame[["degree_lo", "degree_hi", "quantile", "value"]], group))
-    alt = f"Quantiles of the values at {key} for groups of nodes of rising in-degree, one panel a group of runs."
+    alt = f"Quantiles of the values at {place(key)} for groups of nodes of rising in-degree, one panel a group of runs."
     return DegreeBands(_sentence(bands, key), alt, stack(tables, ["degree_lo", "degree_hi", "quantile", "value"]), key,
                        tuple(bands))  # fmt: skip
 
@@ -65,11 +66,13 @@ def _sentence(bands: Sequence[Bands], key: str) -> str:
     band, reach = max(reaches, key=lambda one: one[1][-1] / one[1][0])
     low, high, ratio = float(reach[0]), float(reach[-1]), float(reach[-1] / reach[0])
     if len(band.names) == 1:
-        return f"All nodes fall into one degree group at {key}; the largest value there is {number(high)}."
+        return f"All nodes fall into one degree group at {place(key)}; the largest value there is {number(high)}."
     ends = f"from {number(low)} at in-degree {band.names[0]} to {number(high)} at {band.names[-1]}"
     if ratio >= ALIKE:
-        return (f"At {key} the largest value of {band.who.label} rises {ends}: hubs stretch the range "
+        return (f"At {place(key)} the largest value of {band.who.label} rises {ends}: hubs stretch the range "
                 f"{number(ratio, 2)} times.")  # fmt: skip
     if all(one.max() < ALIKE * one.min() for _, one in reaches):
-        return f"At {key} hubs do not stretch the range: the largest value is much the same in every degree group."
-    return f"At {key} hubs do not stretch the range: the largest value of {band.who.label} goes {ends}."
+        return (
+            f"At {place(key)} hubs do not stretch the range: the largest value is much the same in every degree group."
+        )
+    return f"At {place(key)} hubs do not stretch the range: the largest value of {band.who.label} goes {ends}."

@@ -15,6 +15,7 @@ from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import NOTHING, degree, growth, number
 from dqviz.columns import Column
 from dqviz.errors import unknown
+from dqviz.sites import place
 
 METRICS = (Column.ERROR_MEAN, Column.MSE, Column.SQNR_DB, Column.RMSE_SCALE)
 KINDS = (LOCAL, ACCUMULATED)
@@ -47,7 +48,7 @@ def error_by_degree(
         raise unknown("metric", metric, METRICS)
     found = select(groups, lambda frame: at_site(frame, key, kind))
     lines, tables = zip(*(_line(group, metric) for group in found), strict=True) if found else ((), ())
-    what = f"{COLUMNS[metric].axis} at {key}, {kind} error"
+    what = f"{COLUMNS[metric].axis} at {place(key)}, {kind} error"
     alt = f"{what}, against in-degree on a logarithmic axis, one line a group of runs, node counts below."
     return ErrorByDegree(_sentence(lines, metric, key), alt, stack(tables, ["degree", metric]), key, kind,
                          COLUMNS[metric], tuple(lines), node_strip(found))  # fmt: skip
@@ -83,12 +84,14 @@ def _sentence(lines: Sequence[Line], metric: str, key: str) -> str:
     (line, low, first, high, last), *_ = sorted(spans, key=lambda s: -s[4] if metric != Column.SQNR_DB else s[4])
     where = f"from in-degree {degree(low)} to {degree(high)}"
     if low == high:
-        return f"{name} of {line.label} at {key} is {number(first)} at in-degree {degree(low)}, the only one here."
+        return (
+            f"{name} of {line.label} at {place(key)} is {number(first)} at in-degree {degree(low)}, the only one here."
+        )
     if metric == Column.SQNR_DB:
         change = f"{'falls' if last < first else 'rises'} by {abs(last - first):.1f} dB"
     else:
         change = growth(last / first if first > 0 else np.nan)
-    text = f"{name} of {line.label} at {key} {change} {where} ({number(first)} to {number(last)})"
+    text = f"{name} of {line.label} at {place(key)} {change} {where} ({number(first)} to {number(last)})"
     if len(spans) == 1:
         return f"{text}."
     best = min(spans, key=lambda s: s[4] if metric != Column.SQNR_DB else -s[4])

@@ -14,6 +14,7 @@ from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.tables import LOCAL
 from dqviz.analysis.view import FULL_PRECISION, Floats
 from dqviz.analysis.words import NOTHING, percent
+from dqviz.sites import place
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ def error_parts(groups: Sequence[Group], key: str) -> ErrorParts:
         table = means_over_seeds(group.frames, BIN, columns)
         parts.append(Parts(group.identity, *(table[name].to_numpy(dtype=np.float64) for name in columns[:3])))
         tables.append(identify(table, group))
-    alt = f"Mean squared error at {key} against in-degree, split into rounding and clipping, one panel a group."
+    alt = f"Mean squared error at {place(key)} against in-degree, split into rounding and clipping, one panel a group."
     return ErrorParts(_sentence(parts, key), alt, stack(tables, ["degree", "mse_rounding", "mse_clipping"]), key,
                       tuple(parts), node_strip(found))  # fmt: skip
 
@@ -66,6 +67,6 @@ def _sentence(parts: Sequence[Parts], key: str) -> str:
         return NOTHING
     last, first, label = max(told)
     if last < 0.01:
-        return f"At {key} the error is nearly all rounding at every in-degree: wider ranges would not help."
-    return (f"At {key} clipping makes {percent(first)} of the squared error of {label} at the lowest in-degrees "
+        return f"At {place(key)} the error is nearly all rounding at every in-degree: wider ranges would not help."
+    return (f"At {place(key)} clipping makes {percent(first)} of the squared error of {label} at the lowest in-degrees "
             f"and {percent(last)} at the highest.")  # fmt: skip

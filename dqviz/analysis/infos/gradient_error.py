@@ -14,6 +14,7 @@ from dqviz.analysis.info import Info, Line, at_site, identify, line_over_seeds, 
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.words import NOTHING, degree, number
 from dqviz.errors import unknown
+from dqviz.sites import place
 
 RULES = (OWN, STRAIGHT)
 MEASURES = ("gradient_cosine", "gradient_error", "gradient_norm")
@@ -51,8 +52,8 @@ def gradient_error(groups: Sequence[Group], key: str = "", rule: str = OWN) -> G
         cosines.append(line_over_seeds(group, table["degree"], BIN, "gradient_cosine"))
         errors.append(line_over_seeds(group, table["degree"], BIN, "gradient_error"))
         tables.append(identify(table, group))
-    alt = (f"Cosine and relative error of the gradient of {key} against in-degree, quantizers on against off, node "
-           "counts below.")  # fmt: skip
+    alt = (f"Cosine and relative error of the gradient of {place(key)} against in-degree, quantizers on against off, "
+           "node counts below.")  # fmt: skip
     sentence = _sentence(cosines, errors, key)
     return GradientError(sentence if sentence == NOTHING else f"{sentence} {HOW[rule]} {ALWAYS}", alt,
                          stack(tables, ["degree", *MEASURES]), key, rule, tuple(cosines), tuple(errors),
@@ -71,8 +72,9 @@ def _sentence(cosines: Sequence[Line], errors: Sequence[Line], key: str) -> str:
         return NOTHING
     mean, cosine, error = min(known, key=lambda one: one[0])
     at = int(np.nanargmin(cosine.y))
-    text = (f"At {key} the gradient of {cosine.label} is turned most around in-degree {degree(float(cosine.x[at]))}: "
-            f"cosine {cosine.y[at]:.2f}, relative error {number(float(error.y[at]), 2)}")  # fmt: skip
+    text = (f"At {place(key)} the gradient of {cosine.label} is turned most around in-degree "
+            f"{degree(float(cosine.x[at]))}: cosine {cosine.y[at]:.2f}, "
+            f"relative error {number(float(error.y[at]), 2)}")  # fmt: skip
     if len(known) == 1:
         return f"{text}; the mean cosine over the degree groups is {mean:.2f}."
     best_mean, best, _ = max(known, key=lambda one: one[0])

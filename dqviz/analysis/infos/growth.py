@@ -10,6 +10,7 @@ import numpy as np
 from dqviz.analysis.group import Group, Identity
 from dqviz.analysis.info import Info, at_site, identify, over_seeds, select, stack
 from dqviz.analysis.words import NOTHING, listing
+from dqviz.sites import place
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ def growth(groups: Sequence[Group], key: str) -> Growth:
                       for k, v, a, b in found[["kind", "mean", "low", "high"]].itertuples(index=False)]  # fmt: skip
         named = {"mean": "exponent", "low": "exponent_lo", "high": "exponent_hi"}
         tables.append(identify(found.rename(columns=named), group))
-    alt = f"Growth exponent of the relative error with in-degree at {key}, with 95 % intervals and a line at zero."
+    alt = (
+        f"Growth exponent of the relative error with in-degree at {place(key)}, with 95 % intervals and a line at zero."
+    )
     return Growth(_sentence(exponents, key), alt, stack(tables, ["kind", "exponent"]), key, tuple(exponents))
 
 
@@ -47,13 +50,14 @@ def _sentence(exponents: Sequence[Exponent], key: str) -> str:
     kind = "accumulated" if any(e.kind == "accumulated" for e in known) else "local"
     known = [e for e in known if e.kind == kind and np.isfinite([e.low, e.high]).all()]
     if not known:
-        return f"At {key} nodes are too few to tell whether the {kind} relative error grows with in-degree."
+        return f"At {place(key)} nodes are too few to tell whether the {kind} relative error grows with in-degree."
     rising = [e.who.label for e in known if e.low > 0]
     falling = [e.who.label for e in known if e.high < 0]
     parts = [f"grows with in-degree for {listing(rising)}"] if rising else []
     parts += [f"falls {'with it' if rising else 'with in-degree'} for {listing(falling)}"] if falling else []
     if not parts:
-        return f"At {key} no growth of the {kind} relative error with in-degree can be shown: every interval holds 0."
+        return (f"At {place(key)} no growth of the {kind} relative error with in-degree can be shown: every interval "
+                "holds 0.")  # fmt: skip
     top = max(known, key=lambda e: abs(e.value))
-    return (f"At {key} the {kind} relative error {' and '.join(parts)}; the steepest exponent is "
+    return (f"At {place(key)} the {kind} relative error {' and '.join(parts)}; the steepest exponent is "
             f"{top.value:.2f} ({top.who.label}).")  # fmt: skip

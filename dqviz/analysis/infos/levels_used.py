@@ -11,6 +11,7 @@ from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, identify, means_over_seeds, over_seeds, select, stack
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, number
+from dqviz.sites import place
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,4 +57,4 @@ def _sentence(least: Sequence[tuple[float, float, float, Line, int]], keys: Sequ
     if not least:
         return NOTHING
     _, entropy, bits, line, at = min(least, key=lambda t: t[0])
-    return f"{line.label} uses its levels least at {keys[at]}: {number(entropy, 2)} of {number(bits, 2)} bits."
+    return f"{line.label} uses its levels least at {place(keys[at])}: {number(entropy, 2)} of {number(bits, 2)} bits."

@@ -12,6 +12,7 @@ from dqviz.analysis.infos.worst_nodes import error_of
 from dqviz.analysis.tables import ACCUMULATED
 from dqviz.analysis.view import Array, Floats, Ints
 from dqviz.analysis.words import NOTHING, count, number
+from dqviz.sites import place
 
 NEIGHBOURS = 60
 
@@ -46,7 +47,7 @@ def neighbourhood(
     flip = (shown["prediction"] != shown["prediction_twin"]).to_numpy()
     degree = shown["degree"].to_numpy(dtype=np.int64)
     table = pd.DataFrame({"node": ids, "degree": degree, "error_mean": error[ids], "flip": flip})
-    what = f"{'an' if kind == ACCUMULATED else 'a'} {kind} error at {key}"
+    what = f"{'an' if kind == ACCUMULATED else 'a'} {kind} error at {place(key)}"
     return Neighbourhood(_sentence(table, left_out, what), alt, table, ids, pairs, degree,
                          error[ids], flip)  # fmt: skip
 

@@ -11,6 +11,7 @@ from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, at_site, identify, over_seeds, select, stack
 from dqviz.analysis.infos.learning_curves import MOST_POINTS, thin
 from dqviz.analysis.words import NOTHING, growth, number
+from dqviz.sites import place
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ def range_trace(groups: Sequence[Group], key: str, most: int = MOST_POINTS) -> R
         epoch = ends[0]["epoch"].to_numpy()
         lines.append(Line(group.identity, epoch, high - low, low, high))
         tables.append(identify(ends[0][["epoch"]].assign(lo=low, hi=high), group))
-    alt = f"Lower and upper end of the quantizer's range at {key} over epochs, with a line at zero."
+    alt = f"Lower and upper end of the quantizer's range at {place(key)} over epochs, with a line at zero."
     return RangeTrace(_sentence(lines, key), alt, stack(tables, ["epoch", "lo", "hi"]), key, tuple(lines))
 
 
@@ -40,8 +41,8 @@ def _sentence(lines: Sequence[Line], key: str) -> str:
         return NOTHING
     widest = max(known, key=lambda line: line.y[line.finite][-1])
     width = widest.y[widest.finite]
-    text = (f"{widest.label} ends with the widest range at {key}, {number(float(width[-1]))}; over training its width "
-            f"{growth(float(width[-1] / width[0]) if width[0] > 0 else np.nan)}")  # fmt: skip
+    text = (f"{widest.label} ends with the widest range at {place(key)}, {number(float(width[-1]))}; over training its "
+            f"width {growth(float(width[-1] / width[0]) if width[0] > 0 else np.nan)}")  # fmt: skip
     if len(known) == 1:
         return f"{text}."
     narrowest = min(known, key=lambda line: line.y[line.finite][-1])

@@ -14,6 +14,7 @@ from dqviz.analysis.infos.error_by_degree import KINDS
 from dqviz.analysis.tables import LOCAL
 from dqviz.analysis.words import NOTHING, number
 from dqviz.errors import BadInput, unknown
+from dqviz.sites import place
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,5 +74,5 @@ def _sentence(lines: Sequence[Line], keys: Sequence[str], kind: str) -> str:
     if not known:
         return NOTHING
     top, line = max(known, key=lambda pair: pair[0])
-    where = keys[int(line.x[int(np.nanargmax(line.y))])]
+    where = place(keys[int(line.x[int(np.nanargmax(line.y))])])
     return f"The largest {kind} error of {line.label} stands at {where}: {number(top)} of the value's length."

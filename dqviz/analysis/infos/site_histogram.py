@@ -13,6 +13,7 @@ from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.tables import EVERY_NODE
 from dqviz.analysis.view import FULL_PRECISION, Floats
 from dqviz.analysis.words import NOTHING, listing, number, percent
+from dqviz.sites import place
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def site_histogram(groups: Sequence[Group], ranges: Sequence[Group], key: str) -
         histograms.append(one)
         kept = frame[["left", "right", "count"]].assign(lo=one.lo, hi=one.hi)
         tables.append(identify(kept, group))
-    alt = f"Histogram of the values at {key}, the quantizer's range as a bracket and its levels as ticks."
+    alt = f"Histogram of the values at {place(key)}, the quantizer's range as a bracket and its levels as ticks."
     return SiteHistogram(_sentence(histograms, key), alt, stack(tables, ["left", "right", "count"]), key,
                          tuple(histograms))  # fmt: skip
 
@@ -82,12 +83,12 @@ def _sentence(histograms: Sequence[Histogram], key: str) -> str:
     if not histograms:
         return NOTHING
     if not own:
-        return f"The values at {key} are not quantized in these runs."
+        return f"The values at {place(key)} are not quantized in these runs."
     if not known:
         names = listing([h.who.label for h in own])
-        return (f"At {key} there is no one grid whose use could be told ({names}): rows or channels have their own, "
-                "levels are uneven, or values are codewords.")  # fmt: skip
+        return (f"At {place(key)} there is no one grid whose use could be told ({names}): rows or channels have their "
+                "own, levels are uneven, or values are codewords.")  # fmt: skip
     poor = min(known, key=lambda h: h.entropy / h.bits)
-    return (f"At {key} the values of {poor.who.label} fill {number(poor.entropy, 2)} of {poor.bits} bits, and "
+    return (f"At {place(key)} the values of {poor.who.label} fill {number(poor.entropy, 2)} of {poor.bits} bits, and "
             f"{percent(poor.clipped)} of them lie outside its range from {number(poor.lo)} to "
             f"{number(poor.hi)}.")  # fmt: skip

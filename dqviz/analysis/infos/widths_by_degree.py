@@ -13,6 +13,7 @@ from dqviz.analysis.infos.error_by_degree import BIN, ends, error_by_degree, nod
 from dqviz.analysis.tables import LOCAL
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import NOTHING, degree, listing, number
+from dqviz.sites import place
 
 MEASURES = ("mean_bits", "mean_step")
 SAME = 0.05
@@ -43,7 +44,7 @@ def widths_by_degree(groups: Sequence[Group], key: str, errors: Sequence[Group] 
         tables.append(identify(table, group))
     quantized = [group for group in errors if group.bits != FULL_PRECISION]
     lines = error_by_degree(quantized, key, LOCAL).lines
-    alt = f"Bits a value, step size and relative error at {key} against in-degree, node counts below."
+    alt = f"Bits a value, step size and relative error at {place(key)} against in-degree, node counts below."
     told = _sentence(bits, key) + _evidence(bits, lines) if bits else _elsewhere(groups, key)
     return WidthsByDegree(told, alt, stack(tables, ["degree", *MEASURES]), key,
                           tuple(bits), tuple(steps), lines, node_strip(found))  # fmt: skip
@@ -60,7 +61,7 @@ def _sentence(bits: Sequence[Line], key: str) -> str:
     if same:
         verb = "gives" if len(same) == 1 else "give"
         parts.append(f"{listing(same)} {verb} every node the same bits")
-    return f"At {key} {'; '.join(parts)}."
+    return f"At {place(key)} {'; '.join(parts)}."
 
 
 def _elsewhere(groups: Sequence[Group], key: str) -> str:
@@ -74,9 +75,13 @@ def _elsewhere(groups: Sequence[Group], key: str) -> str:
     if not keys:
         return NOTHING
     told = (
-        f"bits differ at {listing(sorted(unequal))}" if unequal else f"equal bits are told at {listing(sorted(keys))}"
+        f"bits differ at {listing(_places(unequal))}" if unequal else f"equal bits are told at {listing(_places(keys))}"
     )
-    return f"At {key} all rows share one grid, or have none; {told}."
+    return f"At {place(key)} all rows share one grid, or have none; {told}."
+
+
+def _places(keys: set[str]) -> list[str]:
+    return [place(key) for key in sorted(keys)]
 
 
 def _evidence(bits: Sequence[Line], errors: Sequence[Line]) -> str:

@@ -10,6 +10,7 @@ from dqviz.analysis.info import Info
 from dqviz.analysis.tables import ACCUMULATED, LOCAL
 from dqviz.analysis.words import NOTHING, count, number
 from dqviz.columns import error_column
+from dqviz.sites import place
 
 SHOWN = ("node", "graph", "degree", "label", "split", "prediction_twin", "prediction", "prediction_integer")
 
@@ -25,7 +26,7 @@ class WorstNodes(Info):
 def worst_nodes(nodes: pd.DataFrame, key: str, n: int = 20, kind: str = ACCUMULATED) -> WorstNodes:
     """`nodes` of one run. Where the run has no error of this kind at the site, the local one is taken."""
     kind, column = error_of(nodes, key, kind)
-    alt = f"Table of the nodes with the largest {kind} relative error at {key}."
+    alt = f"Table of the nodes with the largest {kind} relative error at {place(key)}."
     if column not in nodes or not nodes[column].notna().any():
         return WorstNodes(NOTHING, alt, pd.DataFrame(columns=[*SHOWN, "flip", "error_mean"]), key, kind)
     chosen = nodes[nodes[column].notna()].nlargest(n, column)
@@ -44,6 +45,6 @@ def error_of(nodes: pd.DataFrame, key: str, kind: str) -> tuple[str, str]:
 def _sentence(nodes: pd.DataFrame, table: pd.DataFrame, key: str, kind: str) -> str:
     here, everywhere = table["degree"].median(), nodes["degree"].median()
     flips, rate = int(table["flip"].sum()), (nodes["prediction"] != nodes["prediction_twin"]).mean()
-    return (f"The {count(len(table), 'node')} with the largest {kind} error at {key} (up to "
+    return (f"The {count(len(table), 'node')} with the largest {kind} error at {place(key)} (up to "
             f"{number(float(table['error_mean'].max()))}) have a median in-degree of {here:g}, all nodes "
             f"{everywhere:g}; {flips} of them flip, over all nodes {100 * rate:.1f} % do.")  # fmt: skip

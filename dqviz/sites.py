@@ -1,0 +1,48 @@
+"""How sites and layers are called where people read them; their keys ('1/aggregate') are for tables."""
+
+from __future__ import annotations
+
+SITES = {
+    "input": "Input x",
+    "weight": "Weights",
+    "feature": "Feature xW",
+    "norm": "Edge coefficients",
+    "message": "Message",
+    "aggregate": "Aggregate (after the sum)",
+    "update": "Update (layer output)",
+    "attention": "Attention vector",
+    "alpha": "Attention logits",
+}
+"""Kinds of sites in the words of METHODS.md 1.3."""
+
+
+def layer_label(layer: int) -> str:
+    """Counted from 0, as in the keys of sites."""
+    return f"Layer {layer}"
+
+
+def site_label(part: str, site: str) -> str:
+    """'Aggregate (after the sum)', or 'Weights of mlp1' inside a part of a layer."""
+    name = SITES.get(site, site)
+    return f"{name}, {part}" if part else name
+
+
+def site_name(key: str) -> str:
+    """'1/aggregate' -> 'Aggregate, layer 1'."""
+    layer, part, site = split_key(key)
+    return f"{site_label(part, site).split(' (')[0]}, {layer_label(layer).lower()}"
+
+
+def place(key: str) -> str:
+    """The same inside a sentence: '1/aggregate' -> 'the aggregate of layer 1'; 'no site' where no run has one."""
+    if not key:
+        return "no site"
+    layer, part, site = split_key(key)
+    name = site_label("", site).split(" (")[0]
+    return f"the {name[0].lower()}{name[1:]}{f' of {part}' if part else ''} of {layer_label(layer).lower()}"
+
+
+def split_key(key: str) -> tuple[int, str, str]:
+    """'0/mlp1/weight' -> (0, 'mlp1', 'weight'); '1/aggregate' -> (1, '', 'aggregate')."""
+    layer, *middle, site = key.split("/")
+    return int(layer), "/".join(middle), site
