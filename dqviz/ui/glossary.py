@@ -53,7 +53,10 @@ TERMS: dict[str, str] = {
         "SMP bounds the energy of what a step may change. λ is the multiplier of that bound after training: it falls "
         "from step to step while the bound is exceeded, and rises where there is room. The step adds 2ηλÂ(change)."
     ),
-    "flip": "A node flips when the quantized network predicts another class than its twin with the quantizers off.",
+    "flip": (
+        "A prediction flips when the quantized network gives a node (or a graph, where graphs are classified) another "
+        "class than its twin with the quantizers off."
+    ),
     "in-degree": "Number of edges that arrive at a node, without self-loops, in the graph as loaded.",
     "protection": (
         "While training, a protected node and the messages it sends stay at full precision in that step. "

@@ -62,7 +62,7 @@ def source_figure(rows: Iterable[RunRow]) -> Figure:
                   f"{row.arch.upper()} {row.method.upper()} {row.bits_label}")  # fmt: skip
 
 
-def flip_figure(rows: Iterable[RunRow], label: str = "Nodes that flip") -> Figure:
+def flip_figure(rows: Iterable[RunRow], label: str = "Predictions that flip") -> Figure:
     """Mean flip rate of the lowest width among these runs."""
     known = [row for row in rows if row.summary.get("flip_rate") is not None and row.bits not in (None, 32)]
     if not known:
@@ -132,7 +132,14 @@ def speed_figures(panels: Sequence[tuple[str, Sequence[Any]]]) -> list[Figure]:
     """Best speed-up of an integer run against the fastest FP32 baseline and against PyG."""
     bars = [bar for _, found in panels for bar in found if bar.precision != "fp32" and math.isfinite(bar.speedup)]
     if not bars:
-        return [Figure("Measured speed-up", NONE, "Time a run on the Latency page.", "not timed yet")]
+        return [
+            Figure(
+                "Measured speed-up",
+                NONE,
+                "No run here has been timed: Latency times one on this machine.",
+                "not timed yet",
+            )
+        ]
     best = max(bars, key=lambda bar: bar.speedup)
     where = f"{best.label} on {best.graph}"
     quick = min(bars, key=lambda bar: bar.median)

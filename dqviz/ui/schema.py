@@ -9,6 +9,12 @@ import streamlit as st
 
 from dqviz.spec import Scalar
 
+WHOLE = {"lr": "learning rate", "kb": "KB", "mlp": "MLP", "eps": "epsilon", "finetune": "fine-tuning share"}
+"""Parts of setting names that are no words."""
+AS_WRITTEN = {"p_min": "p_min", "p_max": "p_max", "k": "Neighbours k", "teleport": "Teleport α", "mu": "Smoothness μ",
+              "eta": "Step size η", "alpha": "Bound α"}  # fmt: skip
+"""Settings that formulas have a letter for."""
+
 
 def settings(schema: Mapping[str, Any], key: str) -> dict[str, Scalar]:
     """The settings a person changed. Defaults are left out, so that a run has one name however it was described.
@@ -36,8 +42,16 @@ def resolve(field: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, An
     return flat
 
 
+def label_of(name: str) -> str:
+    """'bits_lr' -> 'Bits learning rate', 'memory_kb' -> 'Memory KB', 'p_max' -> 'p_max' as the formulas have it."""
+    if name in AS_WRITTEN:
+        return AS_WRITTEN[name]
+    words = " ".join(WHOLE.get(word, word) for word in name.split("_"))
+    return words[0].upper() + words[1:]
+
+
 def _widget(name: str, field: Mapping[str, Any], key: str) -> Scalar | None:
-    label = str(field.get("title") or name.replace("_", " ").capitalize())
+    label = label_of(name)
     help_text = " ".join(part for part in (field.get("description", ""), _limits(field)) if part) or None
     default = field.get("default")
     if "const" in field:

@@ -582,3 +582,13 @@ def test_protection_of_many_graphs_is_each_graphs_own_in_training() -> None:
     assert "each graph has its own" not in analysis.protection_curve(examples.facts(), 0.0, 0.1).sentence
     many = examples.facts() | {"graphs": 3}
     assert analysis.protection_curve(many, 0.0, 0.1).sentence.endswith("in training each graph has its own.")
+
+
+def test_a_network_that_is_no_good_without_its_grids_is_said_to_be_one() -> None:
+    shown = [group for group in groups("accuracy") if group.bits == 4][:1]
+    known = analysis.accuracy_by_degree_info(shown)
+    assert "Switching the quantizers off" not in known.sentence
+    worse = [frame.assign(accuracy_twin=frame["accuracy"] - 0.2) for frame in shown[0].frames]
+    told = analysis.accuracy_by_degree_info([replace(shown[0], frames=tuple(worse))])
+    assert f"Switching the quantizers off takes {shown[0].label} from" in told.sentence
+    assert "not the cost of quantization" in told.sentence

@@ -23,7 +23,7 @@ from dqviz.ui.estimate import duration, estimate
 from dqviz.ui.facts import SHIPPED, cached_at, run_facts
 from dqviz.ui.glossary import TERMS
 from dqviz.ui.plan import Draft, build, needs_consent
-from dqviz.ui.schema import resolve
+from dqviz.ui.schema import label_of, resolve
 from dqviz.ui.table import FORMULA_STARTS, headings, neutral, to_csv
 
 KNOWN = {"title": "Learning rate", "minimum": 0, "type": "number", "default": 0.1}
@@ -76,6 +76,11 @@ def test_a_schema_field_is_resolved_through_references_and_null() -> None:
     schema = {"$defs": {"Mode": {"enum": ["a", "b"], "type": "string"}}}
     assert resolve({"$ref": "#/$defs/Mode", "default": "a"}, schema)["enum"] == ["a", "b"]
     assert resolve({"anyOf": [{"type": "null"}, KNOWN], "default": None}, schema)["type"] == "number"
+
+
+def test_settings_are_labelled_in_words() -> None:
+    labels = [label_of(name) for name in ("lr", "bits_lr", "memory_kb", "p_max", "weight_decay", "finetune")]
+    assert labels == ["Learning rate", "Bits learning rate", "Memory KB", "p_max", "Weight decay", "Fine-tuning share"]
 
 
 def test_sites_are_named_by_layer_and_kind() -> None:
