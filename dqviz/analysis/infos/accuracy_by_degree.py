@@ -77,6 +77,8 @@ def _worse_without(tables: Sequence[pd.DataFrame]) -> list[str]:
     lost, label, grids, none = max(found, default=(0.0, "", 0.0, 0.0))
     if not lost > TRAINED_FOR_GRIDS:
         return []
-    told = (f"Switching the quantizers off takes {label} from {percent(grids)} to {percent(none)}: its weights fit "
-            "their grids and nothing else, so flips and accumulated errors are not the cost of quantization.")  # fmt: skip
+    told = (
+        f"Switching the quantizers off takes {label} from {percent(grids)} to {percent(none)}: its weights fit "
+        "their grids and nothing else, so flips and accumulated errors are not the cost of quantization."
+    )
     return [told]
