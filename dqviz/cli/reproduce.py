@@ -149,15 +149,15 @@ def where(found: Sequence[Made], store: Store) -> str:
 
 
 def timed_on(store: Store) -> str:
-    """Where latencies were timed, in one sentence; '' where this ledger has no timing of preset `lowbit-latency`."""
-    asked = {spec.digest for spec in preset(LATENCY).runs}
-    rows = [row for row in store.ledger.measures() if getattr(row.spec, "target", "") in asked]
-    if not rows:
+    """Where latencies were timed, in one sentence; '' where no run of preset `lowbit-latency` says so."""
+    known = {row.run_id for row in store.runs()}
+    found = [store.timing(spec.digest) for spec in preset(LATENCY).runs if spec.digest in known]
+    told = [timing for timing in found if timing]
+    if not told:
         return ""
-    newest, busy = rows[0], any(row.summary.get("busy") for row in rows)
-    load = ", some while the machine was busy with something else" if busy else ""
-    cpu, kernels = newest.summary["cpu"], newest.summary["instructions"]
-    return f"Timed on {cpu}, {getattr(newest.spec, 'threads', 1)} threads, kernels for {kernels}{load}."
+    load = ", some while the machine was busy with something else" if any(one.get("busy") for one in told) else ""
+    machines = {f"{one['cpu']}, {one['threads']} threads, kernels for {one['instructions']}" for one in told}
+    return f"Timed on {' and on '.join(sorted(machines))}{load}."
 
 
 def kept(found: Sequence[Made], store: Store) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DEMO_ID = "demo"
 BUDGET_BYTES = 3_200_000
 MODEL = "model.safetensors"
+TIMING = "timing"
+"""Where a timing was taken (`Store.timing`)."""
 # A second seed is there for its interval; charts that need one of these show the first seed of a group.
 OF_FIRST_SEED = ("nodes.parquet", "edges.parquet", "histograms.parquet", "quantiles.parquet", "sites.parquet")
 
@@ -59,6 +61,8 @@ def export(store: Store, study_id: str, target: Path, budget_bytes: int = BUDGET
 def _copy(store: Store, row: RunRow, target: Path, left_out: set[str]) -> None:
     """Files of a run; tables in single precision, without manifest (it would vouch for files that are left out)."""
     target.mkdir(parents=True)
+    if about := store.timing(row.run_id):
+        (target / f"{TIMING}.json").write_text(plain.dumps(about, indent=1), encoding="utf-8")
     for path in row.folder.iterdir():
         if path.suffix == ".json" and path.name not in left_out | {"manifest.json"}:
             shutil.copy(path, target)

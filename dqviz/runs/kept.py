@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from dqviz.errors import BadInput, Unavailable
 from dqviz.runs import plain
-from dqviz.runs.demo import DEMO_ID, compact
+from dqviz.runs.demo import DEMO_ID, TIMING, compact
 from dqviz.runs.rows import RunRow, StudyRow, parse_spec
 from dqviz.runs.shelf import STUDY, replacing, size_of
 
@@ -35,7 +35,8 @@ OF_FIRST_SEED = ("degree", "growth", "aggregation", "ranges", "histograms", "gra
 """Tables of the first seed of each group: a table of every seed would be ten times as large."""
 OF_TIMED = ("latency",)
 """Tables that only a measurement makes."""
-TEXTS = ("spec", "summary", "provenance")
+EMPTY = plain.dumps({})
+TEXTS = ("spec", "summary", "provenance", TIMING)
 BUDGET_BYTES = 4_000_000
 MOST_STUDIES = 64
 """Kept studies that stay parsed: every look goes over all of them, so one too many would be read anew each time."""
@@ -95,19 +96,24 @@ def table(folder: Path, run_id: str, name: str) -> pd.DataFrame:
 
 def document(folder: Path, run_id: str, name: str) -> Any:
     """One JSON file of one run. Raises Unavailable where it was not kept."""
-    if name not in TEXTS:
+    if name not in TEXTS or not has(folder, run_id, name):
         raise Unavailable(LEFT_OUT.format(name))
     return json.loads(str(_runs(folder, _changed(folder)).at[run_id, name]))
 
 
 def has(folder: Path, run_id: str, name: str) -> bool:
-    return name in TEXTS or run_id in _tables(folder, name, _changed(folder))
+    changed = _changed(folder)
+    if name not in TEXTS:
+        return run_id in _tables(folder, name, changed)
+    runs = _runs(folder, changed)  # packed before timings said where they were taken: no such column
+    return name in runs.columns and str(runs.at[run_id, name]) != EMPTY
 
 
 def _record(store: Store, row: RunRow) -> dict[str, Any]:
     provenance = store.json(row.run_id, "provenance") if store.has(row.run_id, "provenance") else {}
     return {RUN_ID: row.run_id, "epoch": row.epoch, "attempt": row.attempt, "spec": row.spec.model_dump_json(),
-            "summary": plain.dumps(row.summary), "provenance": plain.dumps(provenance)}  # fmt: skip
+            "summary": plain.dumps(row.summary), "provenance": plain.dumps(provenance),
+            TIMING: plain.dumps(store.timing(row.run_id))}  # fmt: skip
 
 
 def _first_seeds(rows: list[RunRow]) -> list[RunRow]:

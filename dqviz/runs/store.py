@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dqviz.errors import BadInput, unknown
 from dqviz.runs import artifacts, costs, demo, kept
+from dqviz.runs.demo import TIMING
 from dqviz.runs.home import assets_dir
 from dqviz.runs.kept import Shipped
 from dqviz.runs.ledger import Ledger
@@ -85,6 +86,15 @@ class Store:
         if kept.is_kept(folder):
             return kept.has(folder, run_id, name)
         return any((folder / f"{name}.{ending}").is_file() for ending in ("parquet", "json"))
+
+    def timing(self, run_id: str) -> dict[str, Any]:
+        """What the run's newest measurement says besides its table (processor, threads, instructions, notes): {} where
+        it was not timed, or shipped before this was kept.
+        """
+        newest = self.ledger.measures(run_id)[:1]
+        if newest:
+            return {"threads": getattr(newest[0].spec, "threads", 1), **newest[0].summary}
+        return dict(self.json(run_id, TIMING)) if self.has(run_id, TIMING) else {}
 
     def metrics(self, run_id: str) -> pd.DataFrame:
         """Epochs of a run: its artifact once finished, the ledger's live rows before."""

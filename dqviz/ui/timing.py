@@ -18,7 +18,7 @@ from dqviz.runs.ledger import RunRow
 from dqviz.spec import MeasureSpec
 from dqviz.ui.jobs import act, active
 from dqviz.ui.page import Nothing
-from dqviz.ui.store import have, ledger, read_table, tables
+from dqviz.ui.store import have, ledger, read_table, store, tables
 from dqviz.ui.timed import show_exactness
 
 BUSY_SHARE = 0.5  # load average a core above which a timing is not worth much
@@ -40,10 +40,9 @@ def timed_together(rows: Sequence[RunRow], run: RunRow) -> RunRow | None:
 
 
 def about_timing(rows: Sequence[RunRow], run: RunRow) -> dict[str, Any]:
-    """What the measurement says besides its table (dqviz.jobs.measure); empty for the demo's."""
+    """What the measurement says besides its table (dqviz.jobs.measure)."""
     timed = timed_together(rows, run)
-    newest = ledger().measures(timed.run_id)[:1] if timed else []
-    return dict(newest[0].summary) if newest else {}
+    return store().timing(timed.run_id) if timed else {}
 
 
 def widest_timing(rows: Sequence[RunRow]) -> pd.DataFrame:

@@ -111,11 +111,15 @@ def test_timings_are_kept_with_the_run_they_timed(
     assert ledger.claim("test", free=99) is not None
     with Job.open(measure, 1) as job:
         job.staging.write_table("latency", frame("latency", 2.0))
-        job.finish({})
+        job.finish({"cpu": "a processor", "instructions": "avx2"})
+    assert Store(ledger).timing(target)["cpu"] == "a processor"
     kept.pack(Store(ledger), "Timed", ledger.runs(study_id), tmp_path / "assets" / "studies" / "timed")
     store = fresh(tmp_path, monkeypatch)
     assert [row.run_id for row in store.runs("timed") if store.has(row.run_id, "latency")] == [target]
     assert store.table(target, "latency")["median_ms"].tolist() == [2.0, 2.5]
+    kept_with_it = store.timing(target)
+    assert [kept_with_it[name] for name in ("threads", "cpu", "instructions")] == [2, "a processor", "avx2"]
+    assert all(store.timing(row.run_id) == {} for row in store.runs("timed") if row.run_id != target)
 
 
 def test_scores_alone_have_no_tables_of_first_seeds(
