@@ -111,8 +111,9 @@ def choose_runs(
     if table:
         rows = {row.run_id: row for row in have(list(rows.values()), table)}
     if not rows:
+        where = ("compare", "Compare its runs") if study.rows else ("train", "Start a study")
         raise Nothing(f"No finished run of “{names.plain(study.name)}” has what this page shows. Studies that come "
-                      "with dqviz leave some of it out; runs that are trained here hold it.")  # fmt: skip
+                      "with dqviz leave some of it out; runs that are trained here hold it.", *where)  # fmt: skip
     groups = grouping([row.row() for row in rows.values()])
     options = {who.label: [rows[str(record["run_id"])] for record in found] for who, found in groups.items()}
     first = list(options) if every else first_family(options)
