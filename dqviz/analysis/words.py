@@ -28,6 +28,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if np.isfinite(share) else "undefined"
 
 
+def power(value: float) -> str:
+    """An exponent with two places: 0.50, -0.12, never -0.00."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
 def points(share: float) -> str:
     """A difference of two shares in percentage points, without sign: 1.2."""
     return f"{abs(100 * share):.1f}"

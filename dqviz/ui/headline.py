@@ -96,8 +96,8 @@ def growth_figure(exponents: Sequence[Any], kind: str) -> Figure:
     if not known:
         return Figure("Growth exponent", NONE, TERMS["growth exponent"])
     most = max(known, key=lambda one: one.value)
-    return Figure("Growth exponent", f"{most.value:.2f}", TERMS["growth exponent"],
-                  f"{most.who.label}: {most.low:.2f} to {most.high:.2f}")  # fmt: skip
+    value, low, high = (f"{round(one, 2) + 0.0:.2f}" for one in (most.value, most.low, most.high))  # no -0.00
+    return Figure("Growth exponent", value, TERMS["growth exponent"], f"{most.who.label}: {low} to {high}")
 
 
 def range_figures(histograms: Sequence[Any]) -> list[Figure]:

@@ -13,7 +13,7 @@ from dqviz import analysis
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.paired_differences import verdict
 from dqviz.analysis.published import READ, UNVERIFIED, published
-from dqviz.analysis.words import count, growth, listing, number
+from dqviz.analysis.words import count, growth, listing, number, power
 from dqviz.errors import BadInput
 from tests.analysis import analysis_examples as examples
 
@@ -575,6 +575,7 @@ def test_words() -> None:
     assert listing(["a", "b", "c"]) == "a, b and c"
     assert listing(list("abcdef")) == "a, b, c, d and 2 more"
     assert growth(2.1) == "grows 2.1 times"
+    assert (power(-0.004), power(0.5), power(-0.126)) == ("0.00", "0.50", "-0.13")
     assert (count(1, "seed"), count(2708, "node")) == ("1 seed", "2,708 nodes")
 
 

@@ -13,7 +13,7 @@ from dqviz.analysis.group import Group, Identity
 from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.infos.growth import Exponent
 from dqviz.analysis.student import row_intervals
-from dqviz.analysis.words import NOTHING
+from dqviz.analysis.words import NOTHING, power
 from dqviz.sites import place
 
 REFERENCES = (("O(n)", 1.0), ("O(√n)", 0.5), ("O(1)", 0.0))
@@ -96,6 +96,6 @@ def _sentence(exponents: Sequence[Exponent], key: str) -> str:
 
 
 def _part(one: Exponent) -> str:
-    interval = f"95 % interval {one.low:.2f} to {one.high:.2f}, {expected(one)}"
+    interval = f"95 % interval {power(one.low)} to {power(one.high)}, {expected(one)}"
     inside = interval if np.isfinite(one.low) else expected(one)
-    return f"n^{one.value:.2f} for {one.who.label} ({inside})".replace("-0.00", "0.00")
+    return f"n^{power(one.value)} for {one.who.label} ({inside})"

@@ -13,7 +13,7 @@ from dqviz.analysis.info import Info, Line, at_site, identify, line_over_seeds, 
 from dqviz.analysis.infos.aggregation_exponents import REFERENCES, fits, last_key
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.view import Floats
-from dqviz.analysis.words import NOTHING
+from dqviz.analysis.words import NOTHING, power
 from dqviz.sites import place
 
 
@@ -66,8 +66,8 @@ def _sentence(slopes: dict[str, tuple[float, float]], key: str) -> str:
     if not known:
         return NOTHING
     label, mean, spread = max(known, key=lambda t: t[2])
-    also = f" and its mean as n^{mean:.2f}" if np.isfinite(mean) else ""
+    also = f" and its mean as n^{power(mean)}" if np.isfinite(mean) else ""
     verb = "grows" if spread > 0 else "falls"
-    text = f"At {place(key)} the spread of {label} {verb} as n^{spread:.2f} with in-degree n{also}"
+    text = f"At {place(key)} the spread of {label} {verb} as n^{power(spread)} with in-degree n{also}"
     flat = min(known, key=lambda t: t[2])
-    return f"{text}." if flat[0] == label else f"{text}; {flat[0]} grows least, n^{flat[2]:.2f}."
+    return f"{text}." if flat[0] == label else f"{text}; {flat[0]} grows least, n^{power(flat[2])}."

@@ -9,7 +9,7 @@ import numpy as np
 
 from dqviz.analysis.group import Group, Identity
 from dqviz.analysis.info import Info, at_site, identify, over_seeds, select, stack
-from dqviz.analysis.words import NOTHING, listing
+from dqviz.analysis.words import NOTHING, listing, power
 from dqviz.sites import place
 
 
@@ -60,4 +60,4 @@ def _sentence(exponents: Sequence[Exponent], key: str) -> str:
                 "holds 0.")  # fmt: skip
     top = max(known, key=lambda e: abs(e.value))
     return (f"At {place(key)} the {kind} relative error {' and '.join(parts)}; the steepest exponent is "
-            f"{top.value:.2f} ({top.who.label}).")  # fmt: skip
+            f"{power(top.value)} ({top.who.label}).")  # fmt: skip
