@@ -221,8 +221,8 @@ def test_aggregation_exponent_is_that_of_the_values() -> None:
     assert info.key == "1/aggregate"
     assert info.slopes["FP32"] == pytest.approx((0.5, 0.5), abs=0.06)
     assert [name for name, _, _ in info.references] == ["O(n)", "O(√n)", "O(1)"]
-    for (_, x, y), power in zip(info.references, (1.0, 0.5, 0.0), strict=True):
-        assert np.log(y[-1] / y[0]) / np.log(x[-1] / x[0]) == pytest.approx(power, abs=1e-9)
+    for (_, x, y), exponent in zip(info.references, (1.0, 0.5, 0.0), strict=True):
+        assert np.log(y[-1] / y[0]) / np.log(x[-1] / x[0]) == pytest.approx(exponent, abs=1e-9)
 
 
 def power_table(power: float) -> pd.DataFrame:
