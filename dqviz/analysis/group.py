@@ -25,6 +25,7 @@ METHODS = {
     "mixq": "MixQ",
     "hgq": "HGQ",
     "topgq": "TopGQ",
+    "vectorwise": "Vector-wise",
 }
 """How people write a method; a name that is not here is shown as it is registered."""
 

@@ -1,0 +1,53 @@
+"""Vector-wise quantization-aware training: a step for each row of features and for each output column of weights.
+
+    s_i = (max_c x_ic - min_c x_ic) / (2^b - 1),    x W ~ diag(s) (codes of x) (codes of W) diag(s_W)
+
+A row's range is that of its own values in this very pass (`dqviz.quant.rowrange`), so a hub with large sums stretches
+no other node's range, nothing is clipped and nothing need be observed; edge coefficients and attention, which have no
+rows of nodes, are quantized as in `qat`. It is what `qat` does with `quantizer: rows`, as a method of its own so that
+its settings are searched and its cells stand in the tables beside the methods with one step a tensor. Use it to see
+what a step for each node buys at few bits. It costs one step and one zero point a row at every site, found while the
+network runs, and has no integer run here: steps of single rows are folded into nothing (`topgq` folds those of nodes).
+Source: Dettmers et al., NeurIPS 2022 (arXiv 2208.07339), there symmetric and for inference; trained here as in Jacob et
+al. 2018 (arXiv 1712.05877).
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from dqviz.methods.base import Method, RangeSettings, late
+from dqviz.methods.quantizers import Asked, rows
+from dqviz.quant.quantizer import Quantizer, State
+from dqviz.quant.where import Where
+from dqviz.registry import Entry
+
+
+class VectorWiseSettings(RangeSettings):
+    """How edge coefficients and attention are observed, and from when on values are quantized."""
+
+    finetune: float = Field(
+        default=1.0, gt=0, le=1, description="Share of the epochs, the last ones, that are quantized; before: float."
+    )
+
+
+class VectorWise(Method):
+    """Fake quantization in training with a step for each row."""
+
+    settings: VectorWiseSettings
+
+    def __init__(self, settings: VectorWiseSettings) -> None:
+        super().__init__(settings)
+        self.prepares = settings.finetune < 1
+
+    def state_at(self, epoch: int, epochs: int) -> State:
+        return late(self.settings.finetune, epoch, epochs)
+
+    def quantizer(self, where: Where, bits: int) -> Quantizer:
+        observed = super().quantizer(where, bits)
+        return observed if observed.qtype.is_float else rows(Asked(observed, where, self.settings))
+
+
+ENTRY: Entry[Method] = Entry("vectorwise", "Vector-wise QAT: a step for each row of features and column of weights.",
+                             VectorWise, VectorWiseSettings, cites=("dettmers2022", "krishnamoorthi2018", "jacob2018"),
+                             facts={"label": "Vector-wise", "quantized": True})  # fmt: skip
