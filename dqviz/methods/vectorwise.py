@@ -7,7 +7,8 @@ no other node's range, nothing is clipped and nothing need be observed; edge coe
 rows of nodes, are quantized as in `qat`. It is what `qat` does with `quantizer: rows`, as a method of its own so that
 its settings are searched and its cells stand in the tables beside the methods with one step a tensor. Use it to see
 what a step for each node buys at few bits. It costs one step and one zero point a row at every site, found while the
-network runs, and has no integer run here: steps of single rows are folded into nothing (`topgq` folds those of nodes).
+network runs: a float32 step weighs as much as eight values of 4 bits, half of a row of 16 channels. It has no integer
+run here: steps of single rows are folded into nothing (`topgq` folds those of nodes).
 Source: Dettmers et al., NeurIPS 2022 (arXiv 2208.07339), there symmetric and for inference; trained here as in Jacob et
 al. 2018 (arXiv 1712.05877).
 """
