@@ -129,7 +129,7 @@ class Column(StrEnum):
     ACCURACY_LO = "accuracy_lo", "Accuracy, 95 % interval from", "share"
     ACCURACY_HI = "accuracy_hi", "Accuracy, 95 % interval to", "share"
     ACCURACY_TWIN = "accuracy_twin", "Accuracy, quantizers off", "share"
-    FLIP_RATE = "flip_rate", "Share of nodes that flip", "share"
+    FLIP_RATE = "flip_rate", "Share of predictions that flip", "share"
     FLIP_LO = "flip_lo", "Flip rate, 95 % interval from", "share"
     FLIP_HI = "flip_hi", "Flip rate, 95 % interval to", "share"
 

@@ -33,13 +33,20 @@ def site_name(key: str) -> str:
     return f"{site_label(part, site).split(' (')[0]}, {layer_label(layer).lower()}"
 
 
-def place(key: str) -> str:
-    """The same inside a sentence: '1/aggregate' -> 'the aggregate of layer 1'; 'no site' where no run has one."""
-    if not key:
-        return "no site"
-    layer, part, site = split_key(key)
+def kind_name(site: str) -> str:
+    """A kind of site inside a sentence: 'aggregate', 'feature xW'."""
     name = site_label("", site).split(" (")[0]
-    return f"the {name[0].lower()}{name[1:]}{f' of {part}' if part else ''} of {layer_label(layer).lower()}"
+    return f"{name[0].lower()}{name[1:]}"
+
+
+def place(key: str) -> str:
+    """A site inside a sentence: '1/aggregate' -> 'the aggregate of layer 1', '0/mlp1/weight' -> 'the weights (mlp1) of
+    layer 0'. 'no site' where no run has one; what is no key ('output') as it is.
+    """
+    if "/" not in key:
+        return key or "no site"
+    layer, part, site = split_key(key)
+    return f"the {kind_name(site)}{f' ({part})' if part else ''} of {layer_label(layer).lower()}"
 
 
 def split_key(key: str) -> tuple[int, str, str]:

@@ -87,15 +87,17 @@ def inference(
     require_widths(bits)
     for name in backends:
         BACKENDS[name]
+    for arch in archs:
+        sample_model(arch, None)
     structure = load_graph(graph)
     work = Work(graph, sample_features(structure.num_nodes), structure.edge_index)
-    models = {arch: {PRECISIONS[width]: sample_model(arch, width) for width in bits} for arch in archs}
     rows = []
     for count in threads:
         with pinned(count), torch.no_grad():
             require_idle(force)
-            for arch, by_precision in models.items():
-                rows += timed(by_precision, sample_model(arch, None), work, arch, count, repeats, tell, backends)
+            for arch in archs:
+                models = {PRECISIONS[width]: sample_model(arch, width) for width in bits}
+                rows += timed(models, sample_model(arch, None), work, arch, count, repeats, tell, backends)
             rows += copy_rows(graph, work.sizes, count, repeats)
     return rows
 

@@ -1,6 +1,6 @@
 """The command line. `--json` on every command prints one JSON document on stdout; everything else goes to stderr.
 
-Exit codes: 0 only on success, 2 for bad input (one sentence that lists the choices), 1 for anything else.
+Exit codes: 0 only on success, 2 for bad input (the message lists the choices), 130 after Ctrl-C, 1 for anything else.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if usage.is_help(error):
                 output.say(error.format_message())
                 return 2
-            return output.complain(usage.refused(error), 2)
+            return output.complain(usage.refused(error, app), 2)
         except BadInput as error:
             return output.complain(error, 2)
         except (DqvizError, OSError) as error:
             return output.complain(error, 1)
-        except (KeyboardInterrupt, typer.Abort):
+        except typer.Abort as error:  # what typer makes of an end of file
+            return output.complain(DqvizError(f"Stopped: {error.__cause__ or 'the input ended'}."), 1)
+        except KeyboardInterrupt:
             return interrupted()
 
 

@@ -152,7 +152,7 @@ def timed_on(store: Store) -> str:
     """Where latencies were timed, in one sentence; '' where no run of preset `lowbit-latency` says so."""
     known = {row.run_id for row in store.runs()}
     found = [store.timing(spec.digest) for spec in preset(LATENCY).runs if spec.digest in known]
-    told = [timing for timing in found if timing]
+    told = [timing for timing in found if {"cpu", "threads", "instructions"} <= timing.keys()]
     if not told:
         return ""
     load = ", some while the machine was busy with something else" if any(one.get("busy") for one in told) else ""

@@ -1,4 +1,4 @@
-"""A command line that cannot be read, as one sentence that names the choices."""
+"""A command line that cannot be read, as one message that names the choices."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import typer
 
 from dqviz.errors import BadInput
 
+ENDS = (".", "?", "!")
 
-def refused(error: typer.TyperException) -> BadInput:
+
+def refused(error: typer.TyperException, app: typer.Typer) -> BadInput:
     """What was wrong, then what could have been given: commands of a group, the option's own help, or all options."""
     context: typer.Context | None = getattr(error, "ctx", None)
-    param = getattr(error, "param", None)
-    said = error.format_message().strip()
-    choices = getattr(param, "help", None) or (_choices(context) if context else "")
-    return BadInput(f"{said.split(' (Possible options:')[0].rstrip('.')}. {choices}".strip())
+    said = error.format_message().strip().split(" (Possible options:")[0]
+    choices = getattr(getattr(error, "param", None), "help", None) or (_choices(context) if context else _help(app))
+    return BadInput(f"{said if said.endswith(ENDS) else said + '.'} {choices}")
 
 
 def is_help(error: typer.TyperException) -> bool:
@@ -28,6 +29,11 @@ def _choices(context: typer.Context) -> str:
     if hasattr(command, "list_commands"):
         return f"{context.command_path} has {', '.join(command.list_commands(context))}."
     return f"{context.command_path} takes {', '.join(part for param in command.params for part in _names(param))}."
+
+
+def _help(app: typer.Typer) -> str:
+    """Where the parser does not say which command it was reading."""
+    return f"`{app.info.name} COMMAND --help` lists what a command takes."
 
 
 def _names(param: Any) -> list[str]:

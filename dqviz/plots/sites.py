@@ -12,6 +12,7 @@ from dqviz.columns import Column
 from dqviz.plots.draw import empty, figure
 from dqviz.plots.lines import Panel, draw_panel, panels, wide_range
 from dqviz.plots.style import NEUTRAL
+from dqviz.sites import site_name
 
 X_TITLE = "Site (in order of execution)"
 PANEL_PX = 280
@@ -44,7 +45,7 @@ def _over_sites(shown: Sequence[Panel], keys: Sequence[str]) -> go.Figure:
                  shared_xaxes=True)  # fmt: skip
     for row, panel in enumerate(shown, start=1):
         draw_panel(fig, panel, row, PANEL_PX)
-    fig.update_xaxes(tickvals=list(range(len(keys))), ticktext=list(keys), tickangle=-40, showgrid=False,
-                     range=[-0.4, len(keys) - 0.6])  # fmt: skip
+    fig.update_xaxes(tickvals=list(range(len(keys))), ticktext=list(map(site_name, keys)), tickangle=-40,
+                     showgrid=False, range=[-0.4, len(keys) - 0.6])  # fmt: skip
     fig.update_xaxes(title=X_TITLE, row=len(shown), col=1)
     return fig

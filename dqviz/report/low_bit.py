@@ -45,8 +45,8 @@ bound in all steps, as in most of these runs, SMP is one fixed filter; tab Smoot
 Bits: what was asked for. Feature bits: mean bits of a quantized feature between the layers. Tensor bits: mean bits of a
 value over all sites of the profile `paper` (inputs, weights, products, edge coefficients, messages, aggregates, layer
 outputs); what a method leaves in float counts 32 there. Model and features: kilobytes at those bits. Steps of features
-are not counted: where each row has its own (A2Q, TopGQ, Vector-wise), one in float32 weighs as much as eight values of
-4 bits, half of a row of 16 channels. Seconds: wall time of all seeds, one thread a run.
+are not counted: where rows or groups of rows have their own (A2Q, TopGQ, Vector-wise), one in float32 weighs as much as
+eight values of 4 bits, half of a row of 16 channels. Seconds: wall time of all seeds, one thread a run.
 
 Latency: cells are trained in profile `paper`, integer sessions run profile `integer`, so it is that of the same
 architecture, method and bits trained in profile `integer` (one seed, preset `{LATENCY}`; A2Q with all sites), where

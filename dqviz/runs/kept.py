@@ -1,8 +1,8 @@
 """Studies kept in the checkout: finished runs packed into a few files that are only read, without models.
 
-A folder of assets/studies holds study.json (id, name), runs.parquet (spec, summary and provenance of every run) and one
-Parquet file a table with the rows of all runs, told apart by `run_id`. A run has a file of its own nowhere: 390 small
-Parquet files would be mostly footers.
+A folder of assets/studies holds study.json (id, name), runs.parquet (spec, summary, provenance and timing of every run)
+and one Parquet file a table with the rows of all runs, told apart by `run_id`. A run has a file of its own nowhere: 390
+small Parquet files would be mostly footers.
 """
 
 from __future__ import annotations

@@ -94,7 +94,10 @@ class Store:
         newest = self.ledger.measures(run_id)[:1]
         if newest:
             return {"threads": getattr(newest[0].spec, "threads", 1), **newest[0].summary}
-        return dict(self.json(run_id, TIMING)) if self.has(run_id, TIMING) else {}
+        folder = self._folder(run_id, LATENCY)  # the one that has the times
+        if kept.is_kept(folder):
+            return dict(kept.document(folder, run_id, TIMING)) if kept.has(folder, run_id, TIMING) else {}
+        return dict(artifacts.read_json(folder, TIMING)) if (folder / f"{TIMING}.json").is_file() else {}
 
     def metrics(self, run_id: str) -> pd.DataFrame:
         """Epochs of a run: its artifact once finished, the ledger's live rows before."""

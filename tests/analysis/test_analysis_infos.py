@@ -176,7 +176,7 @@ def test_one_site_is_paired_with_the_same_seeds() -> None:
     assert found["QAT", "all sites"] == (pytest.approx(-0.2), 5)
     assert ("Degree-Quant", "all sites") not in found  # it was not trained
     assert info.sentence == (
-        "With QAT at INT8 the site that costs most when it alone has INT4 is aggregate: 10.0 points lost (GCN, 5 "
+        "With QAT at INT8 the site that costs most when it alone has INT4 is the aggregate: 10.0 points lost (GCN, 5 "
         "paired seeds); Degree-Quant loses 2.0 there."
     )
     few = analysis.one_site([row for row in examples.one_site_rows() if row["seed"] < 2])
@@ -449,7 +449,7 @@ def test_a_neighbourhood_by_hand() -> None:
     assert info.degree.tolist() == [3, 0, 0, 1]
     assert info.flip.tolist() == [True, False, False, True]
     assert info.sentence == (
-        "Node 0 has an accumulated error at the update of layer 0 of 0.9 and flips; 3 neighbours send to it, with a "
+        "Node 0 has an accumulated error of 0.9 at the update of layer 0 and flips; 3 neighbours send to it, with a "
         "mean error of 0.3, and 1 of them flips."
     )
     assert analysis.neighbourhood(nodes, edges, 0, "0/update", "local").error.tolist() == [0.5] * 4
@@ -591,5 +591,5 @@ def test_a_network_that_is_no_good_without_its_grids_is_said_to_be_one() -> None
     assert "Switching the quantizers off" not in known.sentence
     worse = [frame.assign(accuracy_twin=frame["accuracy"] - 0.2) for frame in shown[0].frames]
     told = analysis.accuracy_by_degree_info([replace(shown[0], frames=tuple(worse))])
-    assert f"Switching the quantizers off takes {shown[0].label} from" in told.sentence
-    assert "not the cost of quantization" in told.sentence
+    assert f"lowers the accuracy (test split) of {shown[0].label} from" in told.sentence
+    assert "not what quantization costs" in told.sentence

@@ -92,6 +92,8 @@ BAD = (
     (["worker", "--address", "tcp://host:1"], "takes no address"),
     (["train", "--dataset", "karate", "--bits", "wieght=4"], "'wieght' is not a site"),
     (["nope"], "doctor, datasets, methods"),
+    (["trian"], "Did you mean 'train'? dqviz has doctor"),
+    (["train", "--json=1"], "COMMAND --help"),
     (["study", "nope"], "start, list, show, cancel, keep"),
     (["train"], "`dqviz datasets` lists them"),
     (["train", "--datset", "karate"], "--dataset, --arch"),
@@ -128,9 +130,22 @@ def test_ctrl_c_says_that_runs_go_on(monkeypatch: pytest.MonkeyPatch, capsys: py
         raise KeyboardInterrupt
 
     monkeypatch.setattr("dqviz.cli.health.health", interrupt)
-    code, _, err = run(capsys, "doctor")
+    code, out, err = run(capsys, "doctor", "--json")
     assert code == 130
+    assert "Ctrl-C" in json.loads(out)["error"]
     assert "Ctrl-C" in err
+
+
+def test_an_input_that_ends_early_is_no_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end() -> None:
+        raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+
+    monkeypatch.setattr("dqviz.cli.health.health", end)
+    code, _, err = run(capsys, "doctor")
+    assert code == 1
+    assert "end-of-stream" in err
 
 
 def test_an_empty_list_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

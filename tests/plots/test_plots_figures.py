@@ -218,8 +218,7 @@ def test_labels_never_cover_each_other_and_move_no_more_than_needed(places: list
 
 
 def test_colours_belong_to_methods() -> None:
-    names = ("fp32", "ptq", "qat", "nqat", "dq", "qlr", "a2q", "sgquant", "vq-gnn", "mixq", "topgq")
-    assert len({style.colour(name) for name in names}) == len(names)
+    assert len({*style.METHODS.values(), *style.OTHERS}) == len(style.METHODS) + len(style.OTHERS)
     assert style.colour("fp32") == style.NEUTRAL
     assert style.colour("something-new") == style.colour("something-new") in style.OTHERS
     assert (style.dash(32), style.dash(8), style.dash(4), style.dash(2)) == ("solid", "dash", "dot", "dashdot")

@@ -184,3 +184,14 @@ def test_the_checkout_shows_its_demo_first_and_its_kept_tables_fill_the_pages(
     first = next(row for row in store.runs("dq-cora") if row.seed == 0 and row.method == "dq")
     of_all_methods = set(kept.OF_FIRST_SEED) - {"widths", "sites"}  # kept since there are studies that show them
     assert all(store.has(first.run_id, name) for name in of_all_methods)
+
+
+def test_a_study_packed_before_timings_were_told_has_none(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = pd.read_parquet(folder / "runs.parquet").drop(columns="timing")
+    older.to_parquet(folder / "runs.parquet")
+    store = fresh(tmp_path, monkeypatch)
+    run_id = store.runs("three")[0].run_id
+    assert store.timing(run_id) == {}
+    assert not store.has(run_id, "timing")

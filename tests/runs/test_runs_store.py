@@ -103,6 +103,8 @@ def test_the_demo_alone_on_a_fresh_machine(
     assert fresh.run(run_id).test_accuracy == 0.8
     assert fresh.metrics(run_id)["epoch"].tolist() == [1]
     assert fresh.table(run_id, "latency")["median_ms"].tolist() == [3.0]
+    assert fresh.timing(run_id) == store.timing(run_id)
+    assert fresh.timing(run_id)["threads"] == 2
     fresh.ledger.submit(study(3, "the same runs, still queued"))
     assert fresh.run(run_id).state == "finished", "what is shipped is shown until the own run is there"
     assert [row.state for row in fresh.runs() if row.run_id == run_id] == ["finished"], "in the list of all as well"

@@ -87,7 +87,8 @@ def test_sites_are_named_by_layer_and_kind() -> None:
     assert sites.split_key("0/mlp1/weight") == (0, "mlp1", "weight")
     assert sites.site_name("1/aggregate") == "Aggregate, layer 1"
     assert sites.place("1/aggregate") == "the aggregate of layer 1"
-    assert sites.place("0/mlp1/weight") == "the weights of mlp1 of layer 0"
+    assert sites.place("0/mlp1/weight") == "the weights (mlp1) of layer 0"
+    assert (sites.place("output"), sites.place("")) == ("output", "no site")
     assert names.unique(["a", "b", "a"], ["111111x", "2", "333333y"]) == ["a (111111)", "b", "a (333333)"]
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, identify, means_over_seeds, over_seeds, select, stack
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
-from dqviz.analysis.words import NOTHING, degree, percent
+from dqviz.analysis.words import NOTHING, degree, listing, percent
 
-TRAINED_FOR_GRIDS = 0.05
-"""Accuracy that must be lost when the quantizers are switched off before the sentence tells of it."""
+TRAINED_FOR_GRIDS = 0.1
+"""A share of 1: accuracy that must be lost when the quantizers are switched off before the sentence tells of it."""
 LIMITS = {"accuracy": ("accuracy_lo", "accuracy_hi"), "flip_rate": ("flip_lo", "flip_hi")}
 
 
@@ -41,7 +41,9 @@ def accuracy_by_degree_info(groups: Sequence[Group], split: str = "test") -> Acc
             lines[name].append(Line(group.identity, *(table[c].to_numpy(dtype=np.float64) for c in columns)))
         tables.append(identify(table, group))
     alt = f"Accuracy and share of flipped nodes on the {split} split against in-degree, node counts below."
-    sentence = " ".join([_sentence(lines), *_worse_without(tables)])
+    sentence = _sentence(lines)
+    if sentence != NOTHING:
+        sentence = " ".join([sentence, *_worse_without(tables, split)])
     return AccuracyByDegree(sentence, alt, stack(tables, ["degree", "accuracy", "flip_rate"]), split,
                             tuple(lines["accuracy"]), tuple(lines["flip_rate"]), node_strip(found))  # fmt: skip
 
@@ -67,18 +69,18 @@ def _sentence(lines: dict[str, list[Line]]) -> str:
             f"{percent(float(accuracy.y[at]))}.")  # fmt: skip
 
 
-def _worse_without(tables: Sequence[pd.DataFrame]) -> list[str]:
+def _worse_without(tables: Sequence[pd.DataFrame], split: str) -> list[str]:
     """What must be known before flips are read: the reference itself may be no good network."""
     found = []
     for table in tables:
         if table["nodes"].sum() > 0:
             grids, none = (np.average(table[name], weights=table["nodes"]) for name in ("accuracy", "accuracy_twin"))
-            found.append((grids - none, table["run"].iloc[0], grids, none))
-    lost, label, grids, none = max(found, default=(0.0, "", 0.0, 0.0))
-    if not lost > TRAINED_FOR_GRIDS:
+            if grids - none > TRAINED_FOR_GRIDS:
+                found.append(f"{table['run'].iloc[0]} from {percent(grids)} to {percent(none)}")
+    if not found:
         return []
     told = (
-        f"Switching the quantizers off takes {label} from {percent(grids)} to {percent(none)}: its weights fit "
-        "their grids and nothing else, so flips and accumulated errors are not the cost of quantization."
+        f"Switching the quantizers off lowers the accuracy ({split} split) of {listing(found)}: these weights need "
+        "their grids, so flips and accumulated errors there are not what quantization costs."
     )
     return [told]

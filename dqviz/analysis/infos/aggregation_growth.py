@@ -43,7 +43,7 @@ def aggregation_growth(groups: Sequence[Group], key: str = "") -> AggregationGro
         tables.append(identify(table, group))
         mean, spread = fits(group)
         slopes[group.label] = (mean.value, spread.value)
-    alt = (f"Mean and standard deviation after aggregation at {place(key)} against in-degree, with lines O(n), O(√n) "
+    alt = (f"Mean and standard deviation at {place(key)} against in-degree, with lines O(n), O(√n) "
            "and O(1).")  # fmt: skip
     return AggregationGrowth(_sentence(slopes, key), alt, stack(tables, ["degree", "mean", "spread"]), key,
                              tuple(lines["mean"]), tuple(lines["spread"]), slopes,
@@ -67,7 +67,7 @@ def _sentence(slopes: dict[str, tuple[float, float]], key: str) -> str:
         return NOTHING
     label, mean, spread = max(known, key=lambda t: t[2])
     also = f" and its mean as n^{power(mean)}" if np.isfinite(mean) else ""
-    verb = "grows" if spread > 0 else "falls"
+    verb = "hardly changes," if power(spread) == power(0.0) else "grows" if spread > 0 else "falls"
     text = f"At {place(key)} the spread of {label} {verb} as n^{power(spread)} with in-degree n{also}"
     flat = min(known, key=lambda t: t[2])
     return f"{text}." if flat[0] == label else f"{text}; {flat[0]} grows least, n^{power(flat[2])}."

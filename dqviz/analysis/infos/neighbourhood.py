@@ -47,8 +47,8 @@ def neighbourhood(
     flip = (shown["prediction"] != shown["prediction_twin"]).to_numpy()
     degree = shown["degree"].to_numpy(dtype=np.int64)
     table = pd.DataFrame({"node": ids, "degree": degree, "error_mean": error[ids], "flip": flip})
-    what = f"{'an' if kind == ACCUMULATED else 'a'} {kind} error at {place(key)}"
-    return Neighbourhood(_sentence(table, left_out, what), alt, table, ids, pairs, degree,
+    what = f"{'an' if kind == ACCUMULATED else 'a'} {kind} error"
+    return Neighbourhood(_sentence(table, left_out, what, place(key)), alt, table, ids, pairs, degree,
                          error[ids], flip)  # fmt: skip
 
 
@@ -65,13 +65,13 @@ def _around(centre: int, source: Array, target: Array, error: Floats) -> tuple[I
     return ids, pairs[inside], len(senders) - len(largest)
 
 
-def _sentence(table: pd.DataFrame, left_out: int, what: str) -> str:
+def _sentence(table: pd.DataFrame, left_out: int, what: str, where: str) -> str:
     centre, others = table.iloc[0], table.iloc[1:]
     more = f" ({left_out} more are not drawn)" if left_out else ""
     state = "flips" if centre["flip"] else "keeps its class"
     known = pd.notna(centre["error_mean"])
     size = number(float(centre["error_mean"])) if known else "unknown size"
-    text = f"Node {centre['node']} has {what} of {size} and {state}"
+    text = f"Node {centre['node']} has {what} of {size} at {where} and {state}"
     if others.empty:
         return f"{text}; no node sends to it."
     flips, mean = int(others["flip"].sum()), others["error_mean"].mean()

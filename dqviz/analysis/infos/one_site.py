@@ -15,6 +15,7 @@ from dqviz.analysis.infos.paired_differences import AT_LEAST, paired, seed_of
 from dqviz.analysis.student import mean_interval
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import count, points
+from dqviz.sites import kind_name
 
 ALL_SITES = "all sites"
 NONE = ("No run here has one site at fewer bits than the rest beside runs of the same seeds without that; the study "
@@ -125,7 +126,7 @@ def _sentence(costs: Sequence[SiteCost]) -> str:
     worst = min(single, key=lambda cost: cost.mean)
     where = f"{worst.who.arch.upper()}, {count(worst.pairs, 'paired seed')}"
     text = (f"With {worst.who.label} at INT{worst.base} the site that costs most when it alone has INT{worst.bits} is "
-            f"{worst.site}: {points(worst.mean)} points "
+            f"the {kind_name(worst.site)}: {points(worst.mean)} points "
             f"{'lost' if worst.mean < 0 else 'gained'} ({where})")  # fmt: skip
     beside = [f"{cost.who.label} {'loses' if cost.mean < 0 else 'gains'} {points(cost.mean)} there"
               for cost in single if cost is not worst and _place(cost) == _place(worst)]  # fmt: skip

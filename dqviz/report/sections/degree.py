@@ -14,6 +14,7 @@ from dqviz.report.charts import chart
 from dqviz.report.sections.base import Maker
 from dqviz.report.source import Source, last_key
 from dqviz.runs.home import shipped_facts
+from dqviz.sites import place
 
 
 def make(source: Source) -> list[Block]:
@@ -25,7 +26,7 @@ def make(source: Source) -> list[Block]:
         if key is not None:
             error = error_by_degree(groups, key)
             blocks += chart(
-                f"error-by-degree-{at}", f"{title}: error after the sum, {key}", error, plot_error_by_degree
+                f"error-by-degree-{at}", f"{title}: error after the sum, {place(key)}", error, plot_error_by_degree
             )
             blocks += chart(f"growth-{at}", f"{title}: growth with in-degree", growth(slopes, key), plot_growth)
     return blocks

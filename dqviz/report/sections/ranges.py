@@ -10,6 +10,7 @@ from dqviz.report.blocks import Block, Table
 from dqviz.report.charts import chart
 from dqviz.report.sections.base import Maker
 from dqviz.report.source import Source, last_key
+from dqviz.sites import place
 
 SHOWN = ["key", "bits", "lo", "hi", "scale", "values_min", "values_max", "clipped_share", "levels_total", "levels_used",
          "entropy_bits", "sqnr_db"]  # fmt: skip
@@ -25,8 +26,8 @@ def make(source: Source) -> list[Block]:
         traces = source.groups(rows, "sites")
         key = last_key(traces, "aggregate") or last_key(traces, "update")
         if key is not None:
-            blocks += chart(f"range-trace-{at}", f"{title}: range over epochs, {key}", range_trace(traces, key, EPOCHS),
-                            plot_range_trace)  # fmt: skip
+            heading = f"{title}: range over epochs, {place(key)}"
+            blocks += chart(f"range-trace-{at}", heading, range_trace(traces, key, EPOCHS), plot_range_trace)
         tables = [identify(group.frames[0][SHOWN].rename(columns={"bits": "site bits"}), group) for group in groups]
         frame = stack(tables)
         if not frame.empty:
