@@ -588,8 +588,8 @@ def test_protection_of_many_graphs_is_each_graphs_own_in_training() -> None:
 def test_a_network_that_is_no_good_without_its_grids_is_said_to_be_one() -> None:
     shown = [group for group in groups("accuracy") if group.bits == 4][:1]
     known = analysis.accuracy_by_degree_info(shown)
-    assert "Switching the quantizers off" not in known.sentence
+    assert "switching the quantizers off" not in known.sentence
     worse = [frame.assign(accuracy_twin=frame["accuracy"] - 0.2) for frame in shown[0].frames]
     told = analysis.accuracy_by_degree_info([replace(shown[0], frames=tuple(worse))])
-    assert f"lowers the accuracy (test split) of {shown[0].label} from" in told.sentence
+    assert f"lowers the accuracy of {shown[0].label} from" in told.sentence
     assert "not what quantization costs" in told.sentence
