@@ -15,6 +15,7 @@ from dqviz.analysis.words import NOTHING, degree, listing, percent
 
 TRAINED_FOR_GRIDS = 0.1
 """A share of 1: accuracy that must be lost when the quantizers are switched off before the sentence tells of it."""
+NODES_OF = {"test": "the test nodes", "val": "the validation nodes", "train": "the training nodes", "all": "all nodes"}
 LIMITS = {"accuracy": ("accuracy_lo", "accuracy_hi"), "flip_rate": ("flip_lo", "flip_hi")}
 
 
@@ -80,7 +81,7 @@ def _worse_without(tables: Sequence[pd.DataFrame], split: str) -> list[str]:
     if not found:
         return []
     told = (
-        f"Over all {split} nodes switching the quantizers off lowers the accuracy of {listing(found)}: these weights "
+        f"Over {NODES_OF.get(split, split)} switching the quantizers off lowers the accuracy of {listing(found)}: these weights "
         "need their grids, so flips and accumulated errors there are not what quantization costs."
     )
     return [told]
