@@ -81,7 +81,7 @@ def _worse_without(tables: Sequence[pd.DataFrame], split: str) -> list[str]:
     if not found:
         return []
     told = (
-        f"Over {NODES_OF.get(split, split)} switching the quantizers off lowers the accuracy of {listing(found)}: these "
-        "weights need their grids, so flips and accumulated errors there are not what quantization costs."
+        f"Over {NODES_OF.get(split, split)} switching the quantizers off lowers the accuracy of {listing(found)}: "
+        "these weights need their grids, so flips and accumulated errors there are not what quantization costs."
     )
     return [told]
