@@ -69,7 +69,10 @@ def show(study_id: StudyId, as_json: AsJson = False) -> None:
 @app.command()
 def cancel(study_id: StudyId, as_json: AsJson = False) -> None:
     """Cancels a study's runs; those that another study wants go on."""
-    emit({"study_id": study_id, "cancelled": Ledger().cancel_study(study_id)}, as_json)
+    ledger = Ledger()
+    if Store(ledger).study(study_id).demo:
+        raise BadInput(f"Study {study_id!r} comes with dqviz and has finished: there is nothing to cancel.")
+    emit({"study_id": study_id, "cancelled": ledger.cancel_study(study_id)}, as_json)
 
 
 @app.command()
