@@ -26,7 +26,7 @@ BASE = {"datasets": ["cora"], "archs": ["gcn"], "methods": ["fp32", "dq"]}
         ("dq-mnist", 150),
         ("lowbit-cora", 440),
         ("lowbit-citeseer", 410),
-        ("lowbit-latency", 85),
+        ("lowbit-latency", 91),
         ("lowbit-pubmed", 400),
         ("dq-reddit-binary", 50),
         ("one-site", 270),
