@@ -28,7 +28,7 @@ METHODS = {
     "mixq": "#44aa99",
     "hgq": "#7a6fd0",
     "topgq": "#b5651d",
-    "vectorwise": "#8a6a1f",
+    "vectorwise": "#4c8c1f",
 }
 OTHERS = ("#6a5acd", "#c05f7e", "#4f9d3a", "#a07d2b", "#3f8f9f", "#b04fc0")
 DASHES = {32: "solid", 16: "longdash", 8: "dash", 4: "dot", 3: "longdashdot", 2: "dashdot"}
