@@ -59,4 +59,4 @@ def why_not(network: Network | None, rows: Mapping[Network, RunRow]) -> str:
     reason = row.summary.get("integer_reason")
     if reason and row.method != "fp32":
         return str(reason).removeprefix("No integer run: ").rstrip(".")
-    return f"its run of preset `{LATENCY}` was not timed (`dqviz measure --preset {LATENCY}`)"
+    return f"no timing of preset `{LATENCY}` has a program of this width (`dqviz measure --preset {LATENCY}`)"

@@ -84,7 +84,7 @@ def test_latency_is_that_of_the_same_network_in_profile_integer(tmp_path: Path) 
     reasons = text.split("No latency:")[1].split("###", maxsplit=1)[0]
     assert "- GCN SGQuant INT8, GCN TopGQ INT8: preset `lowbit-latency` has no such run." in reasons
     assert "- GCN Degree-Quant INT8: its run of preset `lowbit-latency` has not finished." in reasons
-    assert "- GCN FP32: its run of preset `lowbit-latency` was not timed (`dqviz measure" in reasons
+    assert "- GCN FP32: no timing of preset `lowbit-latency` has a program of this width (`dqviz measure" in reasons
     assert "QLR" not in reasons
     tuned = other.runs[3].model_copy(update={"arch_settings": {"dropout": 0.1}})
     text = document([made(own, whole, Study(name="Timed", runs=(*other.runs[:3], tuned)))])
