@@ -11,6 +11,7 @@ from report_ledger import make
 from dqviz.cli import main, reproduce
 from dqviz.report import gather
 from dqviz.report.low_bit import MadeLowBit, document
+from dqviz.runs import tuned
 from dqviz.runs.latencies import latencies
 from dqviz.runs.ledger import Ledger
 from dqviz.runs.presets import preset
@@ -55,8 +56,9 @@ def cells(text: str, method: str, heading: str) -> list[str]:
 
 def test_a_cell_tells_bits_sizes_what_was_published_and_degree_quant(text: str) -> None:
     """Accuracy of the made-up runs is the same for every method of a width: 0.8 - 0.4 / 8 + seed / 100 - 0.01."""
+    trials = tuned.cells("cora")["gcn", "topgq", 8].found.spent
     assert cells(text, "TopGQ", "Cells") == [
-        "", "TopGQ", "INT8", "76.0 ± 1.6", "5", "0", "8", "8", "8", "4", "-", "80.0 [S]", "inductive split",
+        "", "TopGQ", "INT8", "76.0 ± 1.6", "5", str(trials), "8", "8", "8", "4", "-", "80.0 [S]", "inductive split",
         "+0.0 (+0.0 to +0.0, 5 pairs): no difference can be called", "8",
     ]  # fmt: skip
 
