@@ -114,6 +114,27 @@ class Method:
         return [{"params": list(model.parameters()), "lr": lr, "weight_decay": weight_decay}]
 
 
+class FinetuneSettings(RangeSettings):
+    """From when on values are quantized."""
+
+    finetune: float = Field(
+        default=1.0, gt=0, le=1, description="Share of the epochs, the last ones, that are quantized; before: float."
+    )
+
+
+class Finetuned(Method):
+    """Quantized for the last epochs; where these are not all, ranges are taken in one pass before."""
+
+    settings: FinetuneSettings
+
+    def __init__(self, settings: FinetuneSettings) -> None:
+        super().__init__(settings)
+        self.prepares = settings.finetune < 1
+
+    def state_at(self, epoch: int, epochs: int) -> State:
+        return late(self.settings.finetune, epoch, epochs)
+
+
 METHODS: Registry[Method] = Registry("method")
 
 

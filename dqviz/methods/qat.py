@@ -16,15 +16,15 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import nn
 
-from dqviz.methods.base import Method, RangeSettings, late, rates_apart
+from dqviz.methods.base import Finetuned, FinetuneSettings, Method, rates_apart
 from dqviz.methods.quantizers import MAKERS, WORKS, Asked
 from dqviz.quant.learned import LearnedQuantizer
-from dqviz.quant.quantizer import Quantizer, State
+from dqviz.quant.quantizer import Quantizer
 from dqviz.quant.where import Where
 from dqviz.registry import Entry
 
 
-class QatSettings(RangeSettings):
+class QatSettings(FinetuneSettings):
     """Ranges observed or steps learned."""
 
     quantizer: Literal["observed", "lsq", "rows", "columns", "pow2", "apot", "ausn"] = Field(
@@ -39,22 +39,12 @@ class QatSettings(RangeSettings):
         le=1,
         description="Learning rate of learned steps: their relative change in a training step.",
     )
-    finetune: float = Field(
-        default=1.0, gt=0, le=1, description="Share of the epochs, the last ones, that are quantized; before: float."
-    )
 
 
-class Qat(Method):
+class Qat(Finetuned):
     """Fake quantization in training, by a quantizer of the chosen kind."""
 
     settings: QatSettings
-
-    def __init__(self, settings: QatSettings) -> None:
-        super().__init__(settings)
-        self.prepares = settings.finetune < 1
-
-    def state_at(self, epoch: int, epochs: int) -> State:
-        return late(self.settings.finetune, epoch, epochs)
 
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         observed = super().quantizer(where, bits)

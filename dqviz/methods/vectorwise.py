@@ -16,34 +16,21 @@ trained as in Jacob et al. 2018 (arXiv 1712.05877).
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from dqviz.methods.base import Method, RangeSettings, late
+from dqviz.methods.base import Finetuned, FinetuneSettings, Method
 from dqviz.methods.quantizers import Asked, rows
-from dqviz.quant.quantizer import Quantizer, State
+from dqviz.quant.quantizer import Quantizer
 from dqviz.quant.where import Where
 from dqviz.registry import Entry
 
 
-class VectorWiseSettings(RangeSettings):
+class VectorWiseSettings(FinetuneSettings):
     """How messages of edges, edge coefficients and attention are observed; from when on values are quantized."""
 
-    finetune: float = Field(
-        default=1.0, gt=0, le=1, description="Share of the epochs, the last ones, that are quantized; before: float."
-    )
 
-
-class VectorWise(Method):
+class VectorWise(Finetuned):
     """Fake quantization in training with a step for each row."""
 
     settings: VectorWiseSettings
-
-    def __init__(self, settings: VectorWiseSettings) -> None:
-        super().__init__(settings)
-        self.prepares = settings.finetune < 1
-
-    def state_at(self, epoch: int, epochs: int) -> State:
-        return late(self.settings.finetune, epoch, epochs)
 
     def quantizer(self, where: Where, bits: int) -> Quantizer:
         observed = super().quantizer(where, bits)
