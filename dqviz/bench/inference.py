@@ -23,6 +23,7 @@ from dqviz.bench.sample import sample_features, sample_model, uncached
 from dqviz.data.task import Task
 from dqviz.errors import Unavailable
 from dqviz.integer.kernels import BACKENDS
+from dqviz.nn import ARCHS as REGISTERED
 
 ARCHS = ("gcn", "gin", "sage", "gat")
 BITS = (8, 4, 2)
@@ -82,13 +83,14 @@ def inference(
 ) -> list[Row]:
     """Rows of `bench inference`: networks 128-256-256-40 with calibrated random weights on a graph of `GRAPHS`.
 
-    backends: the integer ones to time; all that run here when not given. Raises BadInput for an unknown one.
+    backends: the integer ones to time; all that run here when not given. Raises BadInput for an unknown width, backend
+    or architecture before anything is built.
     """
     require_widths(bits)
     for name in backends:
         BACKENDS[name]
-    for arch in archs:
-        sample_model(arch, None)
+    for name in archs:
+        REGISTERED[name]
     structure = load_graph(graph)
     work = Work(graph, sample_features(structure.num_nodes), structure.edge_index)
     rows = []

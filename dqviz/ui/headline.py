@@ -132,14 +132,8 @@ def speed_figures(panels: Sequence[tuple[str, Sequence[Any]]]) -> list[Figure]:
     """Best speed-up of an integer run against the fastest FP32 baseline and against PyG."""
     bars = [bar for _, found in panels for bar in found if bar.precision != "fp32" and math.isfinite(bar.speedup)]
     if not bars:
-        return [
-            Figure(
-                "Measured speed-up",
-                NONE,
-                "No run here has been timed: Latency times one on this machine.",
-                "not timed yet",
-            )
-        ]
+        return [Figure("Measured speed-up", NONE, "No run here has been timed: Latency times one on this machine.",
+                       "not timed yet")]  # fmt: skip
     best = max(bars, key=lambda bar: bar.speedup)
     where = f"{best.label} on {best.graph}"
     quick = min(bars, key=lambda bar: bar.median)
