@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dqviz import data
 from dqviz.data.paths import data_dir
+from dqviz.data.whole import DAMAGE, damaged
 from dqviz.errors import Unavailable, unknown
 
 SKEW = 0.6
@@ -58,8 +59,11 @@ def slashdot() -> BenchGraph:
     path = folder / "topology" / "soc-Slashdot0902.txt.gz" if folder else None
     if path is None or not path.exists():
         raise Unavailable("Graph 'slashdot' is not here: put soc-Slashdot0902.txt.gz into DQVIZ_DATA/topology.")
-    with gzip.open(path, "rt") as lines:
-        ends = np.loadtxt(lines, dtype=np.int64, comments="#").T
+    try:
+        with gzip.open(path, "rt") as lines:
+            ends = np.loadtxt(lines, dtype=np.int64, comments="#").T
+    except DAMAGE as error:
+        raise damaged("slashdot", path.parent, error) from error
     nodes, numbers = np.unique(ends, return_inverse=True)
     edges = torch.from_numpy(numbers.reshape(ends.shape))
     return BenchGraph("slashdot", len(nodes), edges[:, edges[0] != edges[1]])

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 from torch_geometric.datasets import Amazon
-from torch_geometric.io import read_npz
+from torch_geometric.io import parse_npz
 
 from dqviz.data.arrays import Arrays, pack_features, remembered
 from dqviz.data.fetch import fetch, raw_folder
 from dqviz.data.splits import KEEP, chosen, per_class
 from dqviz.data.task import Task, node_task
+from dqviz.data.whole import whole
 from dqviz.registry import Settings
 
 
@@ -27,7 +29,7 @@ def copurchase(name: str, folder: str) -> Callable[[CopurchaseSettings, int], Ta
     def load(settings: CopurchaseSettings, seed: int) -> Task:
         file = f"amazon_electronics_{name}.npz"
         raw = raw_folder(name, folder, [file], lambda to: fetch(f"{Amazon.url.rstrip('/')}/{file}", to / file))
-        arrays = remembered(name, [raw / file], lambda: read(raw / file))
+        arrays = remembered(name, [raw / file], lambda: whole(name, raw, lambda: read(raw / file)))
         masks = per_class(arrays["y"], chosen(settings.split_seed, seed))
         return node_task(name, arrays, masks, row_normalize=settings.row_normalize)
 
@@ -35,5 +37,6 @@ def copurchase(name: str, folder: str) -> Callable[[CopurchaseSettings, int], Ta
 
 
 def read(path: Path) -> Arrays:
-    data = read_npz(str(path))
+    with path.open("rb") as file, np.load(file) as members:  # numpy leaves a file open that it opened and cannot read
+        data = parse_npz(members)
     return pack_features(data.x.numpy()) | {"edge_index": data.edge_index.numpy(), "y": data.y.numpy()}

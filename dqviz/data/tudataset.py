@@ -19,6 +19,7 @@ from dqviz.data.arrays import Array, Arrays, distinct, remembered, write_whole
 from dqviz.data.fetch import LARGEST_BYTES, raw_folder, read_url
 from dqviz.data.splits import KEEP, chosen, folds
 from dqviz.data.task import Task, graph_task
+from dqviz.data.whole import whole
 from dqviz.registry import Settings
 
 NodeFeatures = Literal["given", "degree", "degree-one-hot", "constant"]
@@ -42,7 +43,7 @@ def graphs(name: str, prefix: str, parts: tuple[str, ...]) -> Callable[[GraphsSe
     def load(settings: GraphsSettings, seed: int) -> Task:
         files = [f"{prefix}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels", *parts)]
         raw = raw_folder(name, prefix, files, lambda to: download(prefix, files, to))
-        arrays = remembered(name, [raw / file for file in files], lambda: read(raw, prefix))
+        arrays = remembered(name, [raw / file for file in files], lambda: whole(name, raw, lambda: read(raw, prefix)))
         splits = folds(arrays["y"], chosen(settings.fold, seed))
         return graph_task(name, cut(arrays, node_features(arrays, settings)), arrays["y"], splits)
 
@@ -63,11 +64,14 @@ def download(prefix: str, files: list[str], to: Path) -> None:
 
 def read(raw: Path, prefix: str) -> Arrays:
     """All graphs in one: 'edge_index' with ids local to each graph, 'edge_ptr' and 'node_ptr' [num_graphs + 1], 'y',
-    and 'node_label' [num_nodes] where the set has it. Self-loops and duplicate edges are dropped, as PyG does.
+    and 'node_label' [num_nodes] where the set has it. Self-loops and duplicate edges are dropped, as PyG does. Raises
+    ValueError where the files do not fit together.
     """
     ends = table(raw / f"{prefix}_A.txt").T - 1
     graph = table(raw / f"{prefix}_graph_indicator.txt")[:, 0] - 1
     labels = table(raw / f"{prefix}_graph_labels.txt")[:, 0]
+    require(graph.size and graph[0] >= 0 and graph[-1] < len(labels) and (np.diff(graph) >= 0).all(), "graph_indicator")
+    require(ends.size and ends.min() >= 0 and ends.max() < len(graph) and (graph[ends[0]] == graph[ends[1]]).all(), "A")
     node_ptr = np.concatenate([[0], np.cumsum(np.bincount(graph, minlength=len(labels)))])
     source, target = ends[:, ends[0] != ends[1]]
     key = distinct(source * len(graph) + target)
@@ -81,8 +85,14 @@ def read(raw: Path, prefix: str) -> Arrays:
     path = raw / f"{prefix}_node_labels.txt"
     if path.exists():
         node_label = table(path)[:, 0]
+        require(len(node_label) == len(graph), "node_labels")
         arrays["node_label"] = node_label - node_label.min()
     return arrays
+
+
+def require(fits: object, part: str) -> None:
+    if not fits:
+        raise ValueError(f"file {part} does not fit the others")
 
 
 def table(path: Path) -> Array:

@@ -133,10 +133,13 @@ def show_starts(*urls: str) -> None:
 
 
 def empty(message: str, url: str = "train", label: str = "Start a study") -> None:
-    """Nothing to show here yet: says why, and offers the next step."""
+    """Nothing to show here yet: says why, and offers the next step.
+
+    A link, because a button could not: Streamlit does not leave a page by `switch_page` while a widget is bound to the
+    URL. The page it leads to opens with the study that was chosen here.
+    """
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(message)
         if url:
-            target = nav.entry(url)
-            if st.button(label, icon=target.symbol, type="primary", key=f"empty-{url}-{len(message)}"):
-                st.switch_page(target.script)
+            study = {"study": str(st.session_state["study"])} if url != "train" and "study" in st.session_state else {}
+            nav.link(url, label, **study)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, TypeVar
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 T = TypeVar("T")
 Width = int | Literal["stretch"]
@@ -74,7 +77,21 @@ def _current(key: str, options: Iterable[str], fallback: Sequence[str]) -> list[
     if shown == []:
         return []  # a person took everything out; an unknown choice (another study) falls through instead
     chosen = next((kept for source in sources if (kept := [one for one in source if one in names])), [])
-    if shown is None and st.query_params.get_all(key) != chosen:
-        st.query_params[key] = chosen  # not bound yet; Streamlit writes a bound value only from its second run on
+    if st.query_params.get_all(key) != chosen:
+        with suppress(StreamlitAPIException):  # bound: Streamlit writes it, from the widget's second run on
+            readdress(key, chosen)
     st.session_state[f"last-{key}"] = chosen
     return chosen
+
+
+def readdress(key: str, values: str | list[str]) -> None:
+    """Writes to the URL before the widget `key` is shown.
+
+    Streamlit remembers the URL as it was first asked for, and takes out of it what is not an option of the widget:
+    with it would go what is written here.
+    """
+    st.query_params[key] = values
+    context = get_script_run_ctx()
+    if context is not None:
+        with context.session_state.query_params() as params:
+            params.set_initial_query_params_from_current()

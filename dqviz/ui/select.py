@@ -55,7 +55,7 @@ def find_asked(rows: Mapping[str, StudyRow]) -> str:
         return ""
     meant = next((label for label, row in rows.items() if asked in (row.study_id, row.name)), "")
     if meant:
-        st.query_params["study"] = meant
+        pick.readdress("study", meant)
     return "" if meant else asked
 
 

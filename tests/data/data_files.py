@@ -1,18 +1,38 @@
-"""Helpers of the data tests: small graphs as arrays, and writers of the three upload formats."""
+"""Helpers of the data tests: which sets are here, small graphs as arrays, writers of the three upload formats."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save
+
+from dqviz.data.paths import data_dir
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
 Files = dict[str, bytes]
+
+EMBEDDED = ["digits-knn", "karate", "dc-sbm", "digits-grid"]
+ON_DISK = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed", "computers": "Computers",
+           "reddit-binary": "REDDIT-BINARY", "proteins": "PROTEINS", "mutag": "MUTAG",
+           "mnist": "MNIST"}  # fmt: skip
+
+
+def need(name: str) -> None:
+    """Skip, and say so, where the data set's files are absent; in CI their absence is a failure."""
+    root = data_dir()
+    if name in EMBEDDED or (root and name in ON_DISK and (root / ON_DISK[name] / "raw").is_dir()):
+        return
+    message = f"data set {name} is not here: set DQVIZ_DATA to a folder that holds it"
+    if os.environ.get("CI") and name in ON_DISK:
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def graph(num_nodes: int = 30, classes: int = 3, masks: bool = True) -> Arrays:

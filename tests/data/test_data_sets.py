@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import urllib.error
 import warnings
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from data_files import EMBEDDED, ON_DISK, need
 from torch_geometric.datasets import KarateClub
 from torch_geometric.io import read_planetoid_data, read_tu_data
 from torch_geometric.transforms import NormalizeFeatures
@@ -25,11 +25,6 @@ from dqviz.data.task import in_degree
 from dqviz.errors import BadInput, Unavailable
 from dqviz.registry import Settings
 
-EMBEDDED = ["digits-knn", "karate", "dc-sbm", "digits-grid"]
-ON_DISK = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed", "computers": "Computers",
-           "reddit-binary": "REDDIT-BINARY", "proteins": "PROTEINS", "mutag": "MUTAG",
-           "mnist": "MNIST"}  # fmt: skip
-
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,17 +34,6 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-
-
-def need(name: str) -> None:
-    """Skip, and say so, where the data set's files are absent; in CI their absence is a failure."""
-    root = data_dir()
-    if name in EMBEDDED or (root and name in ON_DISK and (root / ON_DISK[name] / "raw").is_dir()):
-        return
-    message = f"data set {name} is not here: set DQVIZ_DATA to a folder that holds it"
-    if os.environ.get("CI") and name in ON_DISK:
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def loaded(name: str, settings: dict[str, Any] | None = None, seed: int = 0) -> Task:

@@ -128,6 +128,22 @@ def test_a_study_from_the_form_to_its_charts(site: Site, browser: object) -> Non
     page.locator(".js-plotly-plot .main-svg").first.wait_for()  # type: ignore[attr-defined]
 
 
+def test_a_page_without_what_it_shows_leads_to_the_table_of_its_runs(site: Site, browser: object) -> None:
+    page = site.open(browser, "error_by_degree?study=lowbit-latency")
+    page.get_by_text("has what this page shows").wait_for()  # type: ignore[attr-defined]
+    assert "study=Below" in page.url, "asked for by its id, named in the link that one copies"  # type: ignore[attr-defined]
+    page.get_by_role("link", name="Compare its runs").click()  # type: ignore[attr-defined]
+    page.get_by_role("heading", name="Compare", level=1).wait_for()  # type: ignore[attr-defined]
+    page.locator("[data-testid=stDataFrame]").wait_for()  # type: ignore[attr-defined]
+    settle(page)
+    assert "study=Below" in page.url  # type: ignore[attr-defined]
+    page.get_by_role("link", name="Latency").click()  # type: ignore[attr-defined]
+    page.get_by_role("heading", name="Latency", level=1).wait_for()  # type: ignore[attr-defined]
+    settle(page)
+    assert "study=Below" in page.url, "the sidebar keeps the study"  # type: ignore[attr-defined]
+    page.context.close()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_all_pages_fit_and_complain_of_nothing(site: Site, browser: object, width: int, scheme: str) -> None:
     for entry in PAGES:
