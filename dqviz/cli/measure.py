@@ -37,7 +37,7 @@ def measure(
     specs = [spec_of(widths, threads, repeats, force) for widths in together(row for row in rows if can_run(row))]
     asked = {ledger.submit_measure(spec) for spec in specs}
     say(f"{len(asked)} networks are timed.")
-    done = waiting.wait_for(lambda: [ledger.run(run_id) for run_id in asked], ledger) if asked else []
+    done = waiting.wait_for(sorted(asked), ledger) if asked else []
     emit(timed(rows, ledger), as_json, COLUMNS)
     complain(done)
 

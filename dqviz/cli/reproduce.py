@@ -93,9 +93,9 @@ def run(studies: dict[str, Study], ledger: Ledger, missing: bool) -> None:
     check_all(spec for study in studies.values() for spec in study.runs)
     for study in studies.values():
         say(f"{study.name}: {len(study.runs)} runs, study {ledger.submit(study)}.")
-    wanted = {spec.digest for study in studies.values() for spec in study.runs}
+    wanted = [spec.digest for study in studies.values() for spec in study.runs]
     if wanted:
-        waiting.wait_for(lambda: [one for one in ledger.runs() if one.run_id in wanted], ledger)
+        waiting.wait_for(wanted, ledger)
 
 
 def lacking(studies: dict[str, Study], ledger: Ledger) -> dict[str, Study]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -14,11 +14,11 @@ from dqviz.runs.rows import RunRow
 
 def wait(study_id: str, ledger: Ledger) -> list[RunRow]:
     """The runs of a study once nothing more will happen to them."""
-    return wait_for(lambda: ledger.runs(study_id), ledger)
+    return wait_for([row.run_id for row in ledger.runs(study_id)], ledger)
 
 
-def wait_for(rows: Callable[[], list[RunRow]], ledger: Ledger) -> list[RunRow]:
-    """As `wait`, for any set of runs."""
+def wait_for(run_ids: Sequence[str], ledger: Ledger) -> list[RunRow]:
+    """As `wait`, for any runs."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task("waiting", total=None)
@@ -27,7 +27,7 @@ def wait_for(rows: Callable[[], list[RunRow]], ledger: Ledger) -> list[RunRow]:
             done = sum(row.settled for row in now)
             bar.update(task, total=len(now), completed=done, description=doing(now))
 
-        return worker.wait_for(rows, ledger, show)
+        return worker.wait_for(run_ids, ledger, show)
 
 
 def doing(rows: Sequence[RunRow]) -> str:

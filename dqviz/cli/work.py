@@ -77,7 +77,7 @@ def trained_and_timed(ledger: Ledger, study_id: str, target: Path) -> list[RunRo
     """Every run finished, one seed of each kind measured, all of it exported."""
     rows = all_finished(waiting.wait(study_id, ledger))
     measures = [ledger.submit_measure(measurement(widths)) for widths in to_measure(rows)]
-    all_finished(waiting.wait_for(lambda: [ledger.run(run_id) for run_id in measures], ledger))
+    all_finished(waiting.wait_for(measures, ledger))
     export(Store(ledger), study_id, target)
     return rows
 

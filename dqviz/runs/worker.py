@@ -76,11 +76,12 @@ def wait(
     `progress` gets the rows about every `poll_s`. KeyboardInterrupt leaves running jobs running.
     """
     ledger = ledger or Ledger()
-    return wait_for(lambda: ledger.runs(study_id), ledger, progress, engine=engine, command=command, poll_s=poll_s)
+    run_ids = [row.run_id for row in ledger.runs(study_id)]
+    return wait_for(run_ids, ledger, progress, engine=engine, command=command, poll_s=poll_s)
 
 
 def wait_for(
-    rows: Callable[[], list[RunRow]],
+    run_ids: Sequence[str],
     ledger: Ledger,
     progress: Callable[[list[RunRow]], None] = lambda _rows: None,
     *,
@@ -88,7 +89,8 @@ def wait_for(
     command: Sequence[str] = COMMAND,
     poll_s: float = 0.5,
 ) -> list[RunRow]:
-    """As `wait`, for any set of runs."""
+    """As `wait`, for any runs."""
+    rows = following(run_ids, ledger)
 
     def settled() -> bool:
         now = rows()
@@ -101,6 +103,23 @@ def wait_for(
                 Worker(ledger, engine, command).run(_seldom(settled, poll_s))
         time.sleep(poll_s)
     return rows()
+
+
+def following(run_ids: Sequence[str], ledger: Ledger) -> Callable[[], list[RunRow]]:
+    """Asks for the rows of runs as they are now.
+
+    Those that have settled are not read again: a ledger may hold thousands, and who waits for a training must not take
+    a tenth of a core from it.
+    """
+    known = {run_id: ledger.run(run_id) for run_id in run_ids}
+
+    def rows() -> list[RunRow]:
+        active = {row.run_id: row for row in ledger.active()}
+        for run_id, row in known.items():
+            known[run_id] = active.get(run_id) or (row if row.settled else ledger.run(run_id))
+        return list(known.values())
+
+    return rows
 
 
 @contextmanager

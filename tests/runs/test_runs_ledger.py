@@ -230,6 +230,23 @@ def test_a_waiting_command_works_itself_when_no_worker_is_alive(ledger: Ledger) 
     assert not worker.alive()
 
 
+def test_who_waits_reads_no_settled_run_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    study_id = ledger.submit(study(3))
+    run_ids = [row.run_id for row in ledger.runs(study_id)]
+    rows = worker.following(run_ids, ledger)
+    read: list[str] = []
+    plain = ledger.run
+    monkeypatch.setattr(ledger, "run", lambda run_id: read.append(run_id) or plain(run_id))
+    assert [row.state for row in rows()] == ["queued"] * 3
+    assert read == [], "what is active is read at once"
+    ledger.cancel(run_ids[1])
+    assert [row.state for row in rows()] == ["queued", "cancelled", "queued"]
+    assert [row.state for row in rows()] == ["queued", "cancelled", "queued"]
+    assert read == [run_ids[1]]
+    ledger.retry(run_ids[1])
+    assert [row.state for row in rows()] == ["queued"] * 3, "begun again by somebody else"
+
+
 def test_what_pages_poll_is_quick(ledger: Ledger, record_property: object) -> None:
     """Figures for the report; what is asserted is that the number of finished runs does not matter much."""
     times = {}
