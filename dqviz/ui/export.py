@@ -25,7 +25,8 @@ def choose_studies() -> list[StudyRow]:
     rows = {label: row for label, row in labelled(studies()).items() if row.finished}
     if not rows:
         raise Nothing("No study has a finished run yet, so there is nothing to report.")
-    chosen = pick.pick_many("Studies", "studies", rows, list(rows)[:1])
+    elsewhere = [name for name in st.session_state.get("last-study", ()) if name in rows]  # on another page
+    chosen = pick.pick_many("Studies", "studies", rows, elsewhere or list(rows)[:1])
     if not chosen:
         raise Nothing("Choose at least one study above.", url="")
     return chosen

@@ -63,7 +63,9 @@ def navigate() -> StreamlitPage:
     return st.navigation([start, *rest, named], expanded=True)
 
 
-def link(url: str, label: str | None = None, **query: str | list[str]) -> None:
-    """A link to another page, with the selection it shall open with."""
+def link(url: str, label: str = "", study: str = "") -> None:
+    """A link to another page, which opens with a study: the form that starts one has no use for it."""
     page = entry(url)
-    st.page_link(page.script, label=label or page.title, icon=page.symbol, query_params=query or None)
+    key = {"train": "", "report": "studies"}.get(url, "study")
+    query = {key: study} if key and study else None
+    st.page_link(page.script, label=label or page.title, icon=page.symbol, query_params=query)

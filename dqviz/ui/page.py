@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,13 +19,14 @@ from dqviz.ui import nav
 from dqviz.ui.pick import pick_short
 
 ASSETS = Path(__file__).parents[2] / "assets"
+START = "Start a study"
 log = logging.getLogger("dqviz.ui")
 
 
 class Nothing(DqvizError):
     """There is nothing to show yet: the message says why, `url` is the page that helps ('' for none)."""
 
-    def __init__(self, message: str, url: str = "train", label: str = "Start a study") -> None:
+    def __init__(self, message: str, url: str = "train", label: str = START) -> None:
         super().__init__(message)
         self.url = url
         self.label = label
@@ -122,24 +122,24 @@ def show_text(text: str) -> None:
 
 
 def show_starts(*urls: str) -> None:
-    """Buttons to other pages, the first one the main step."""
-    with st.container(horizontal=True):
-        for place, url in enumerate(urls):
-            target = nav.entry(url)
-            kind: Literal["primary", "secondary"] = "primary" if place == 0 else "secondary"
-            label = "Start a study" if url == "train" else target.title
-            if st.button(label, icon=target.symbol, type=kind, key=f"to-{url}"):
-                st.switch_page(target.script)
+    """Links to other pages, the main step first."""
+    with st.container(horizontal=True, gap="small"):
+        for url in urls:
+            with st.container(border=True, width="content"):
+                onward(url, START if url == "train" else "")
 
 
-def empty(message: str, url: str = "train", label: str = "Start a study") -> None:
-    """Nothing to show here yet: says why, and offers the next step.
-
-    A link, because a button could not: Streamlit does not leave a page by `switch_page` while a widget is bound to the
-    URL. The page it leads to opens with the study that was chosen here.
-    """
+def empty(message: str, url: str = "train", label: str = START) -> None:
+    """Nothing to show here yet: says why, and offers the next step."""
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(message)
         if url:
-            study = {"study": str(st.session_state["study"])} if url != "train" and "study" in st.session_state else {}
-            nav.link(url, label, **study)
+            onward(url, label)
+
+
+def onward(url: str, label: str = "") -> None:
+    """A link that opens a page with the study that was chosen on this one.
+
+    Not a button: Streamlit does not leave a page by `switch_page` while a widget is bound to the URL.
+    """
+    nav.link(url, label, st.session_state.get("study", ""))

@@ -144,6 +144,25 @@ def test_a_page_without_what_it_shows_leads_to_the_table_of_its_runs(site: Site,
     page.context.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("link", "title", "kept"),
+    [
+        ("Start a study", "Train", ""),
+        ("Error by degree", "Error by degree", "study=Degree-Quant+table%2C+Cora"),
+        ("Compare", "Compare", "study=Degree-Quant+table%2C+Cora"),
+        ("Report", "Report", "studies=Degree-Quant+table%2C+Cora"),
+    ],
+)
+def test_the_overview_leads_on_with_its_study(site: Site, browser: object, link: str, title: str, kept: str) -> None:
+    page = site.open(browser, "?study=dq-cora")
+    page.get_by_test_id("stMain").get_by_role("link", name=link).click()  # type: ignore[attr-defined]
+    page.get_by_role("heading", name=title, level=1).wait_for()  # type: ignore[attr-defined]
+    settle(page)
+    assert kept in page.url  # type: ignore[attr-defined]
+    assert not page.locator("[data-testid=stException]").count()  # type: ignore[attr-defined]
+    page.context.close()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_all_pages_fit_and_complain_of_nothing(site: Site, browser: object, width: int, scheme: str) -> None:
     for entry in PAGES:
