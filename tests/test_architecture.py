@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-WORDS = {"columns", "registry", "sites", "spec", "errors"}
+WORDS = {"columns", "registry", "naming", "spec", "errors"}
 EVERYTHING = {"analysis", "bench", "data", "integer", "jobs", "methods", "nn", "plots", "quant", "report", "runs",
               "training"} | WORDS  # fmt: skip
 
@@ -19,10 +19,10 @@ EVERYTHING = {"analysis", "bench", "data", "integer", "jobs", "methods", "nn", "
 MAY_IMPORT: dict[str, set[str]] = {
     "app": {"ui", "plots", "analysis", "report", "runs", "spec", "columns"},
     "pages": {"ui", "plots", "analysis", "report", "runs", "spec", "columns"},
-    "ui": {"runs", "spec", "registry", "columns", "sites", "errors"},
-    "report": {"plots", "analysis", "runs", "columns", "sites", "errors"},
-    "plots": {"analysis", "columns", "sites"},
-    "analysis": {"columns", "sites", "errors"},
+    "ui": {"runs", "spec", "registry", "columns", "naming", "errors"},
+    "report": {"plots", "analysis", "runs", "columns", "naming", "errors"},
+    "plots": {"analysis", "columns", "naming"},
+    "analysis": {"columns", "naming", "errors"},
     "training": {"methods", "nn", "data", "quant", "runs", "spec", "errors"},
     "bench": {"integer", "quant", "nn", "data", "columns", "errors"},
     "integer": {"quant", "registry", "columns", "errors"},
@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": set(),
     "columns": set(),
-    "sites": set(),
+    "naming": set(),
     "errors": set(),
     "registry": {"errors"},
     "spec": {"errors", "registry"},

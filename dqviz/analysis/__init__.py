@@ -2,7 +2,7 @@
 
 from dqviz.analysis.accuracy import accuracy_by_degree
 from dqviz.analysis.analyse import analyse
-from dqviz.analysis.group import Group, Identity, group_runs, method_label, seeds_by_variant
+from dqviz.analysis.group import Group, Identity, group_runs, seeds_by_variant
 from dqviz.analysis.infos.accuracy_by_degree import accuracy_by_degree_info
 from dqviz.analysis.infos.aggregation_exponents import aggregation_exponents
 from dqviz.analysis.infos.aggregation_growth import aggregation_growth
@@ -37,6 +37,7 @@ from dqviz.analysis.infos.widths_by_degree import widths_by_degree
 from dqviz.analysis.infos.worst_nodes import worst_nodes
 from dqviz.analysis.protection import protection
 from dqviz.analysis.view import SiteView
+from dqviz.naming import method_label
 
 __all__ = [
     "Group",

@@ -10,24 +10,7 @@ import pandas as pd
 
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.columns import Column
-
-METHODS = {
-    "fp32": "FP32",
-    "ptq": "PTQ",
-    "qat": "QAT",
-    "nqat": "nQAT",
-    "dq": "Degree-Quant",
-    "qlr": "QLR",
-    "smp": "SMP",
-    "a2q": "A2Q",
-    "sgquant": "SGQuant",
-    "vq-gnn": "VQ-GNN",
-    "mixq": "MixQ",
-    "hgq": "HGQ",
-    "topgq": "TopGQ",
-    "vectorwise": "Vector-wise",
-}
-"""How people write a method; a name that is not here is shown as it is registered."""
+from dqviz.naming import method_label
 
 Row = Mapping[str, Any]
 DEFAULT_BITS = 8
@@ -57,10 +40,6 @@ class Group(Identity):
     def identity(self) -> Identity:
         """The group without its tables."""
         return Identity(self.label, self.dataset, self.arch, self.method, self.bits, self.profile)
-
-
-def method_label(method: str) -> str:
-    return METHODS.get(method, method)
 
 
 def bits_of(row: Row) -> int:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dqviz.analysis.group import Row, method_label
+from dqviz.analysis.group import Row
 from dqviz.analysis.infos.compare_table import finished, values_of
 from dqviz.analysis.infos.paired_differences import AT_LEAST, by_seed, paired, seed_of
 from dqviz.analysis.published import Published, published
 from dqviz.analysis.student import mean_interval, row_intervals
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import points
+from dqviz.naming import method_label
 
 WIDE = 0.02
 """A standard deviation above this one (a share of 1) asks for more seeds."""

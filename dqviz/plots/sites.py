@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 from dqviz.analysis.infos.levels_used import LevelsUsed
 from dqviz.analysis.infos.site_errors import SiteErrors
 from dqviz.columns import Column
+from dqviz.naming import site_name
 from dqviz.plots.draw import empty, figure
 from dqviz.plots.lines import Panel, draw_panel, panels, wide_range
 from dqviz.plots.style import NEUTRAL
-from dqviz.sites import site_name
 
 X_TITLE = "Site (in order of execution)"
 PANEL_PX = 280

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from dqviz.analysis.group import Identity, method_label, variant_of, width_of
+from dqviz.analysis.group import Identity, variant_of, width_of
 from dqviz.analysis.infos.low_bit import Loss, LowBit, LowBitLine, claim_verdict, low_bit
 from dqviz.analysis.infos.paired_differences import Difference
 from dqviz.analysis.published import LOW_BIT, MARKS, SPEED_UP, Published
 from dqviz.analysis.reproduction import MORE_SEEDS, WIDE, Key
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import number
+from dqviz.naming import method_label
 from dqviz.report.reproduction import (
     Made,
     commands,

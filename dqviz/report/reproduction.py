@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dqviz.analysis.group import method_label, width_of
+from dqviz.analysis.group import width_of
 from dqviz.analysis.published import MARKS, SOURCE
 from dqviz.analysis.reproduction import MORE_SEEDS, SUBJECT, WIDE, Claim, Key, Result, asking, claims, result
+from dqviz.naming import method_label
 from dqviz.runs.presets import preset_titles
 from dqviz.runs.reproducing import DEGREE_QUANT, Reproduction, tables
 

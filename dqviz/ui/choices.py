@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dqviz import sites
+from dqviz import naming
 from dqviz.runs.ledger import RunRow
 from dqviz.spec import FULL_PRECISION
 from dqviz.ui import pick
@@ -26,10 +26,11 @@ def choose_site(chosen: Chosen, table: str) -> str:
     if not keys:
         raise Nothing("The chosen runs hold no site of this kind.")
     quantized = set(site_keys(chosen, "ranges", quantized=True))
-    layers = {sites.layer_label(layer): layer for layer in sorted({sites.split_key(key)[0] for key in keys})}
-    first = [layer for layer in layers if any(sites.layer_label(sites.split_key(key)[0]) == layer for key in quantized)]
+    layers = {naming.layer_label(layer): layer for layer in sorted({naming.split_key(key)[0] for key in keys})}
+    gridded = {naming.split_key(key)[0] for key in quantized}
+    first = [label for label, layer in layers.items() if layer in gridded]
     layer = pick.pick("Layer", "layer", layers, (first or list(layers))[-1], width=110)
-    here = {_label(key, quantized): key for key in keys if sites.split_key(key)[0] == layer}
+    here = {_label(key, quantized): key for key in keys if naming.split_key(key)[0] == layer}
     return pick.pick("Site", "site", here, first_site(here, quantized), width=260)
 
 
@@ -41,7 +42,7 @@ def first_site(here: Mapping[str, str], quantized: set[str]) -> str:
 
 
 def _label(key: str, quantized: set[str]) -> str:
-    label = sites.site_label(*sites.split_key(key)[1:])
+    label = naming.site_label(*naming.split_key(key)[1:])
     return label if key in quantized else f"{label}, not quantized"
 
 
@@ -70,7 +71,7 @@ def choose_precision(chosen: Chosen, table: str) -> Chosen:
 
 def choose_sum(chosen: Chosen) -> str:
     """Key of an aggregation; at first the last layer's."""
-    keys = {sites.layer_label(sites.split_key(key)[0]): key for key in site_keys(chosen, "aggregation")}
+    keys = {naming.layer_label(naming.split_key(key)[0]): key for key in site_keys(chosen, "aggregation")}
     if not keys:
         raise Nothing("The chosen runs hold no aggregation.")
     return pick.pick("After the sum of", "sum", keys, list(keys)[-1], width=150)
@@ -81,7 +82,7 @@ def choose_weights(chosen: Chosen) -> str:
     keys = [key for key in site_keys(chosen, "gradients") if key.endswith("/weight")]
     if not keys:
         raise Nothing("These runs were trained before gradients were recorded; runs started now hold them.")
-    return pick.pick("Weights", "weights", {sites.site_name(key): key for key in keys}, width=260)
+    return pick.pick("Weights", "weights", {naming.site_name(key): key for key in keys}, width=260)
 
 
 def choose_rule() -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from dqviz.naming import site_name
 from dqviz.runs.ledger import RunRow, StudyRow
-from dqviz.sites import site_name
 from dqviz.ui.glossary import TERMS
+from dqviz.ui.names import network_name
 from dqviz.ui.page import Figure
 
 NONE = "–"
@@ -58,8 +59,7 @@ def source_figure(rows: Iterable[RunRow]) -> Figure:
     if not sites:
         return Figure(label, NONE, "No quantized run has finished in this study.")
     site, row = max(sites, key=lambda one: one[0]["noise_to_signal"])
-    return Figure(label, site_name(site["key"]), TERMS["local error"],
-                  f"{row.arch.upper()} {row.method.upper()} {row.bits_label}")  # fmt: skip
+    return Figure(label, site_name(site["key"]), TERMS["local error"], network_name(row))
 
 
 def flip_figure(rows: Iterable[RunRow], label: str = "Predictions that flip") -> Figure:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dqviz.naming import method_label
+
 
 def run_name(row: Any) -> str:
-    """'GCN DQ INT4 on cora, seed 2'; 'Timing' for a measurement."""
-    if row.kind == "measure":
-        return "Timing"
-    method = str(row.method).upper()
+    """'GCN Degree-Quant INT4, cora, seed 2'; 'Timing' for a measurement."""
+    return "Timing" if row.kind == "measure" else f"{network_name(row)}, {row.dataset}, seed {row.seed}"
+
+
+def network_name(row: Any) -> str:
+    """'GCN Degree-Quant INT4', 'GIN FP32'."""
+    method = method_label(row.method)
     bits = "" if method == row.bits_label else f" {row.bits_label}"
-    return f"{str(row.arch).upper()} {method}{bits}, {row.dataset}, seed {row.seed}"
+    return f"{row.arch.upper()} {method}{bits}"
 
 
 def unique(names: Sequence[str], tags: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dqviz import sites
+from dqviz import naming
 from dqviz.errors import BadInput
 from dqviz.runs.catalogue import Catalogue, read_catalogue
 from dqviz.runs.home import assets_dir
@@ -84,11 +84,11 @@ def test_settings_are_labelled_in_words() -> None:
 
 
 def test_sites_are_named_by_layer_and_kind() -> None:
-    assert sites.split_key("0/mlp1/weight") == (0, "mlp1", "weight")
-    assert sites.site_name("1/aggregate") == "Aggregate, layer 1"
-    assert sites.place("1/aggregate") == "the aggregate of layer 1"
-    assert sites.place("0/mlp1/weight") == "the weights (mlp1) of layer 0"
-    assert (sites.place("output"), sites.place("")) == ("output", "no site")
+    assert naming.split_key("0/mlp1/weight") == (0, "mlp1", "weight")
+    assert naming.site_name("1/aggregate") == "Aggregate, layer 1"
+    assert naming.place("1/aggregate") == "the aggregate of layer 1"
+    assert naming.place("0/mlp1/weight") == "the weights (mlp1) of layer 0"
+    assert (naming.place("output"), naming.place("")) == ("output", "no site")
     assert names.unique(["a", "b", "a"], ["111111x", "2", "333333y"]) == ["a (111111)", "b", "a (333333)"]
 
 

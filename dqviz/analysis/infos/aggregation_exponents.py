@@ -14,7 +14,7 @@ from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.infos.growth import Exponent
 from dqviz.analysis.student import row_intervals
 from dqviz.analysis.words import NOTHING, power
-from dqviz.sites import place
+from dqviz.naming import place
 
 REFERENCES = (("O(n)", 1.0), ("O(√n)", 0.5), ("O(1)", 0.0))
 """Growth of GIN, GCN and GAT in the Degree-Quant paper (METHODS.md 1.1)."""

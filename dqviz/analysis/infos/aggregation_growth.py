@@ -14,7 +14,7 @@ from dqviz.analysis.infos.aggregation_exponents import REFERENCES, fits, last_ke
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, power
-from dqviz.sites import place
+from dqviz.naming import place
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.tables import EVERY_NODE
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, number, span
-from dqviz.sites import place
+from dqviz.naming import place
 
 ALIKE = 1.2
 """Largest values whose ratio is smaller are called the same."""

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dqviz.analysis.group import Identity, Row, bits_label, full_labels, method_label, read_table, told_apart
+from dqviz.analysis.group import Identity, Row, bits_label, full_labels, read_table, told_apart
 from dqviz.analysis.info import Info, Line
 from dqviz.analysis.infos.compare_table import finished
 from dqviz.analysis.infos.smoothness_by_layer import AT_ZERO, free_of_scale
 from dqviz.analysis.student import row_intervals
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import listing, number, points
+from dqviz.naming import method_label
 
 MEASURES = ("test_accuracy", "roughness", "layer_error")
 SETTING = "layers"

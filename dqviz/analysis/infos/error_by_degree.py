@@ -15,7 +15,7 @@ from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import NOTHING, degree, growth, number
 from dqviz.columns import Column
 from dqviz.errors import unknown
-from dqviz.sites import place
+from dqviz.naming import place
 
 METRICS = (Column.ERROR_MEAN, Column.MSE, Column.SQNR_DB, Column.RMSE_SCALE)
 KINDS = (LOCAL, ACCUMULATED)

@@ -14,7 +14,7 @@ from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.tables import LOCAL
 from dqviz.analysis.view import FULL_PRECISION, Floats
 from dqviz.analysis.words import NOTHING, percent
-from dqviz.sites import place
+from dqviz.naming import place
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from dqviz.analysis.info import Info, Line, at_site, identify, line_over_seeds, 
 from dqviz.analysis.infos.error_by_degree import BIN, node_strip
 from dqviz.analysis.words import NOTHING, degree, number
 from dqviz.errors import unknown
-from dqviz.sites import place
+from dqviz.naming import place
 
 RULES = (OWN, STRAIGHT)
 MEASURES = ("gradient_cosine", "gradient_error", "gradient_norm")

@@ -10,7 +10,7 @@ import numpy as np
 from dqviz.analysis.group import Group, Identity
 from dqviz.analysis.info import Info, at_site, identify, over_seeds, select, stack
 from dqviz.analysis.words import NOTHING, listing, power
-from dqviz.sites import place
+from dqviz.naming import place
 
 
 @dataclass(frozen=True)

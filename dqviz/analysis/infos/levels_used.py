@@ -11,7 +11,7 @@ from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, identify, means_over_seeds, over_seeds, select, stack
 from dqviz.analysis.view import Floats
 from dqviz.analysis.words import NOTHING, number
-from dqviz.sites import place
+from dqviz.naming import place
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dqviz.analysis.group import Identity, Row, bits_label, method_label, seeds_by_variant
+from dqviz.analysis.group import Identity, Row, bits_label, seeds_by_variant
 from dqviz.analysis.info import Info
 from dqviz.analysis.infos.compare_table import finished, mean_of
 from dqviz.analysis.infos.paired_differences import Difference, by_seed, difference, paired
@@ -18,6 +18,7 @@ from dqviz.analysis.reproduction import Result, loss_verdict, result
 from dqviz.analysis.student import mean_interval
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import NOTHING, listing, percent
+from dqviz.naming import method_label
 
 RIVAL = "dq"
 RIVAL_ARCH = "gcn"

@@ -12,7 +12,7 @@ from dqviz.analysis.infos.worst_nodes import error_of
 from dqviz.analysis.tables import ACCUMULATED
 from dqviz.analysis.view import Array, Floats, Ints
 from dqviz.analysis.words import NOTHING, count, number
-from dqviz.sites import place
+from dqviz.naming import place
 
 NEIGHBOURS = 60
 

@@ -15,7 +15,7 @@ from dqviz.analysis.infos.paired_differences import AT_LEAST, paired, seed_of
 from dqviz.analysis.student import mean_interval
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import count, points
-from dqviz.sites import kind_name
+from dqviz.naming import kind_name
 
 ALL_SITES = "all sites"
 NONE = ("No run here has one site at fewer bits than the rest beside runs of the same seeds without that; the study "

@@ -11,7 +11,7 @@ from dqviz.analysis.group import Group
 from dqviz.analysis.info import Info, Line, at_site, identify, over_seeds, select, stack
 from dqviz.analysis.infos.learning_curves import MOST_POINTS, thin
 from dqviz.analysis.words import NOTHING, growth, number
-from dqviz.sites import place
+from dqviz.naming import place
 
 
 @dataclass(frozen=True, eq=False)

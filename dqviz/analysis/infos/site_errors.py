@@ -14,7 +14,7 @@ from dqviz.analysis.infos.error_by_degree import KINDS
 from dqviz.analysis.tables import LOCAL
 from dqviz.analysis.words import NOTHING, number
 from dqviz.errors import BadInput, unknown
-from dqviz.sites import place
+from dqviz.naming import place
 
 
 @dataclass(frozen=True, eq=False)

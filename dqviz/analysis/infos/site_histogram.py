@@ -13,7 +13,7 @@ from dqviz.analysis.info import Info, at_site, identify, select, stack
 from dqviz.analysis.tables import EVERY_NODE
 from dqviz.analysis.view import FULL_PRECISION, Floats
 from dqviz.analysis.words import NOTHING, listing, number, percent
-from dqviz.sites import place
+from dqviz.naming import place
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from dqviz.analysis.infos.error_by_degree import BIN, ends, error_by_degree, nod
 from dqviz.analysis.tables import LOCAL
 from dqviz.analysis.view import FULL_PRECISION
 from dqviz.analysis.words import NOTHING, degree, listing, number
-from dqviz.sites import place
+from dqviz.naming import place
 
 MEASURES = ("mean_bits", "mean_step")
 SAME = 0.05

@@ -10,7 +10,7 @@ from dqviz.analysis.info import Info
 from dqviz.analysis.tables import ACCUMULATED, LOCAL
 from dqviz.analysis.words import NOTHING, count, number
 from dqviz.columns import error_column
-from dqviz.sites import place
+from dqviz.naming import place
 
 SHOWN = ("node", "graph", "degree", "label", "split", "prediction_twin", "prediction", "prediction_integer")
 

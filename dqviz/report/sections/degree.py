@@ -8,13 +8,13 @@ from typing import Any
 from dqviz.analysis.infos.degree_histogram import degree_histogram, facts_of_nodes
 from dqviz.analysis.infos.error_by_degree import error_by_degree
 from dqviz.analysis.infos.growth import growth
+from dqviz.naming import place
 from dqviz.plots import plot_degree_histogram, plot_error_by_degree, plot_growth
 from dqviz.report.blocks import Block
 from dqviz.report.charts import chart
 from dqviz.report.sections.base import Maker
 from dqviz.report.source import Source, last_key
 from dqviz.runs.home import shipped_facts
-from dqviz.sites import place
 
 
 def make(source: Source) -> list[Block]:

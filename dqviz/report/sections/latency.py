@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from dqviz.analysis.group import method_label
 from dqviz.analysis.infos.latency import latency_bars, latency_operations
+from dqviz.naming import method_label
 from dqviz.plots import plot_latency_bars, plot_latency_operations
 from dqviz.report.blocks import Block, Text
 from dqviz.report.charts import chart

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dqviz.analysis.info import identify, stack
 from dqviz.analysis.infos.levels_used import levels_used
 from dqviz.analysis.infos.range_trace import range_trace
+from dqviz.naming import place
 from dqviz.plots import plot_levels_used, plot_range_trace
 from dqviz.report.blocks import Block, Table
 from dqviz.report.charts import chart
 from dqviz.report.sections.base import Maker
 from dqviz.report.source import Source, last_key
-from dqviz.sites import place
 
 SHOWN = ["key", "bits", "lo", "hi", "scale", "values_min", "values_max", "clipped_share", "levels_total", "levels_used",
          "entropy_bits", "sqnr_db"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""How sites and layers are called where people read them; their keys ('1/aggregate') are for tables."""
+"""How sites, layers and methods are called where people read them; their keys ('1/aggregate', 'dq') are for tables."""
 
 from __future__ import annotations
 
@@ -14,6 +14,28 @@ SITES = {
     "alpha": "Attention logits",
 }
 """Kinds of sites in the words of METHODS.md 1.3."""
+
+METHODS = {
+    "fp32": "FP32",
+    "ptq": "PTQ",
+    "qat": "QAT",
+    "nqat": "nQAT",
+    "dq": "Degree-Quant",
+    "qlr": "QLR",
+    "smp": "SMP",
+    "a2q": "A2Q",
+    "sgquant": "SGQuant",
+    "vq-gnn": "VQ-GNN",
+    "mixq": "MixQ",
+    "hgq": "HGQ",
+    "topgq": "TopGQ",
+    "vectorwise": "Vector-wise",
+}
+"""How people write a method; a name that is not here is shown as it is registered."""
+
+
+def method_label(method: str) -> str:
+    return METHODS.get(method, method)
 
 
 def layer_label(layer: int) -> str:
