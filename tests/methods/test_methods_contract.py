@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from dqviz import nn as archs
 from dqviz.methods import METHODS
+from dqviz.naming import method_label
 from dqviz.quant import Quantizer, Site, quantizers, twin
 from dqviz.quant.codebook import WIDTH, Codebook, branches, joined
 from dqviz.quant.convert import set_state
@@ -165,6 +166,13 @@ def test_no_setting_is_named_in_a_method_and_in_an_architecture() -> None:
     ours, theirs = ({name for entry in registry for name in entry.settings.model_fields} for registry in (
         METHODS, archs.ARCHS))  # fmt: skip
     assert not ours & theirs
+
+
+@pytest.mark.parametrize("entry", METHODS)
+def test_charts_and_the_form_call_a_method_alike(entry: Entry[Any]) -> None:
+    assert method_label(entry.name) in (entry.facts["label"], entry.name), (
+        "one that charts do not know is shown as named"
+    )
 
 
 @pytest.mark.parametrize(("registry", "entry"), [(r, e) for r in (METHODS, archs.ARCHS) for e in r])

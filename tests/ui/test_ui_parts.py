@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from dqviz import naming
 from dqviz.errors import BadInput
 from dqviz.runs.catalogue import Catalogue, read_catalogue
 from dqviz.runs.home import assets_dir
+from dqviz.runs.rows import RunRow
 from dqviz.spec import RunSpec, Study
 from dqviz.ui import names
 from dqviz.ui.estimate import duration, estimate
@@ -90,6 +92,13 @@ def test_sites_are_named_by_layer_and_kind() -> None:
     assert naming.place("0/mlp1/weight") == "the weights (mlp1) of layer 0"
     assert (naming.place("output"), naming.place("")) == ("output", "no site")
     assert names.unique(["a", "b", "a"], ["111111x", "2", "333333y"]) == ["a (111111)", "b", "a (333333)"]
+
+
+def test_a_run_is_called_as_its_line_in_a_chart() -> None:
+    spec = RunSpec(dataset="cora", arch="gcn", method="nqat", bits=4, seed=2)
+    assert names.run_name(RunRow("0", "train", "finished", spec, Path())) == "GCN nQAT INT4, cora, seed 2"
+    full = spec.model_copy(update={"method": "fp32", "bits": 32})
+    assert names.network_name(RunRow("0", "train", "finished", full, Path())) == "GCN FP32"
 
 
 def test_an_estimate_uses_measured_epochs_and_says_what_it_does_not_know() -> None:
