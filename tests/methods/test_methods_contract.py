@@ -168,7 +168,7 @@ def test_no_setting_is_named_in_a_method_and_in_an_architecture() -> None:
     assert not ours & theirs
 
 
-@pytest.mark.parametrize("entry", METHODS)
+@pytest.mark.parametrize("entry", list(METHODS))
 def test_charts_and_the_form_call_a_method_alike(entry: Entry[Any]) -> None:
     assert method_label(entry.name) in (entry.facts["label"], entry.name), (
         "one that charts do not know is shown as named"
