@@ -53,7 +53,7 @@ def smoothness() -> None:
 
 
 def worst() -> None:
-    ui.require_table(chosen, "nodes", "errors of single nodes")
+    ui.require_table(chosen, "nodes", "table of single nodes")
     run = ui.choose_run(chosen)
     nodes = ui.read_table(run, "nodes")
     info = analysis.worst_nodes(nodes, site, 20, kind)
