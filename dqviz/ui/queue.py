@@ -14,8 +14,7 @@ from dqviz.ui import pick
 from dqviz.ui.estimate import duration
 from dqviz.ui.jobs import EVERY, act, clock
 from dqviz.ui.names import run_name, unique
-from dqviz.ui.nav import link
-from dqviz.ui.page import Nothing
+from dqviz.ui.page import Nothing, onward
 from dqviz.ui.select import labelled
 from dqviz.ui.store import ledger, studies
 
@@ -109,4 +108,4 @@ def show_links() -> None:
     """From the chosen study to each analysis of it, once a run has finished."""
     with st.container(horizontal=True):
         for url in ANALYSES:
-            link(url, study=st.session_state["study"])
+            onward(url)

@@ -12,7 +12,7 @@ import streamlit as st
 from dqviz.runs.ledger import RunRow, StudyRow
 from dqviz.spec import FULL_PRECISION
 from dqviz.ui import names, pick
-from dqviz.ui.page import Nothing
+from dqviz.ui.page import START, Nothing
 from dqviz.ui.store import have, known, studies, study_runs
 
 MOST_LINES = 7  # PAGES.md: at most seven lines in a chart; a person may still choose more
@@ -111,7 +111,7 @@ def choose_runs(
     if table:
         rows = {row.run_id: row for row in have(list(rows.values()), table)}
     if not rows:
-        where = ("compare", "Compare its runs") if study.rows else ("train", "Start a study")
+        where = ("compare", "Compare its runs") if study.rows else ("train", START)
         raise Nothing(f"No finished run of “{names.plain(study.name)}” has what this page shows. Studies that come "
                       "with dqviz leave some of it out; runs that are trained here hold it.", *where)  # fmt: skip
     groups = grouping([row.row() for row in rows.values()])

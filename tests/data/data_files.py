@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,18 @@ def need(name: str) -> None:
     if os.environ.get("CI") and name in ON_DISK:
         pytest.fail(message)
     pytest.skip(message)
+
+
+def copied(name: str, to: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The raw folder of a copy that may be written, where DQVIZ_DATA now points."""
+    need(name)
+    root = data_dir()
+    assert root is not None
+    raw = to / ON_DISK[name] / "raw"
+    shutil.copytree(root / ON_DISK[name] / "raw", raw, copy_function=shutil.copyfile)
+    raw.chmod(0o755)
+    monkeypatch.setenv("DQVIZ_DATA", str(to))
+    return raw
 
 
 def graph(num_nodes: int = 30, classes: int = 3, masks: bool = True) -> Arrays:

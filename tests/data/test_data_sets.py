@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from data_files import EMBEDDED, ON_DISK, need
+from data_files import EMBEDDED, ON_DISK, copied, need
 from torch_geometric.datasets import KarateClub
 from torch_geometric.io import read_planetoid_data, read_tu_data
 from torch_geometric.transforms import NormalizeFeatures
@@ -248,14 +248,8 @@ def test_absent_and_offline_names_folder_and_variable(
 def test_pickles_that_are_not_the_published_ones_are_not_opened(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    need("cora")
-    root = data_dir()
-    assert root is not None
-    shutil.copytree(root / "Cora", tmp_path / "given" / "Cora")
-    tampered = tmp_path / "given" / "Cora" / "raw" / "ind.cora.graph"
-    tampered.chmod(0o644)
+    tampered = copied("cora", tmp_path / "given", monkeypatch) / "ind.cora.graph"
     tampered.write_bytes(b"cposix\nmkdir\n(V" + str(tmp_path / "executed").encode() + b"\ntR.")
-    monkeypatch.setenv("DQVIZ_DATA", str(tmp_path / "given"))
     with pytest.raises(BadInput, match="not the published ones"):
         load("cora", {})
     assert not (tmp_path / "executed").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import ON_DISK, need
+from data_files import copied, need
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,18 +21,6 @@ from dqviz.data.whole import whole
 from dqviz.errors import BadInput
 
 MUTAG = ("A", "graph_indicator", "graph_labels", "node_labels")
-
-
-def copied(name: str, to: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The raw folder of a copy that may be written, where DQVIZ_DATA now points."""
-    need(name)
-    root = data_dir()
-    assert root is not None
-    raw = to / ON_DISK[name] / "raw"
-    shutil.copytree(root / ON_DISK[name] / "raw", raw, copy_function=shutil.copyfile)
-    raw.chmod(0o755)
-    monkeypatch.setenv("DQVIZ_DATA", str(to))
-    return raw
 
 
 def refused(name: str) -> str:
